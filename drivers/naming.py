@@ -1,0 +1,45 @@
+"""Ids and names: minted once, stored before the first call, never recomputed for an old record.
+
+The formula carries a version because a deployment that exists keeps the name it was created under.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import uuid
+from collections.abc import Callable
+from datetime import datetime
+
+NAMING_VERSION = 1
+
+_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+
+def mint_id(now: datetime, random_bytes: Callable[[int], bytes]) -> str:
+    """A ULID: 48 bits of milliseconds since the POSIX epoch, 80 random bits. Sorts by time as text."""
+    value = (int(now.timestamp() * 1000) << 80) | int.from_bytes(random_bytes(10), "big")
+    return "".join(_CROCKFORD[(value >> shift) & 31] for shift in range(125, -1, -5))
+
+
+def external_name(lineage: str, model: str, deployment_id: str) -> str:
+    """The name of a deployment on its platform: at most 63 of `[a-z0-9-]`, letter first.
+
+    It holds a hash of the lineage, so that two installations in one account never collide, and a hash of the
+    deployment id, so that a retry of the same intent collides with itself.
+    """
+    slug = re.sub(r"[^a-z0-9]+", "-", model.lower()).strip("-")[:24].rstrip("-") or "model"
+    return f"cmr-{_short(lineage, 8)}-{slug}-{_short(f'{lineage}|{model}|{deployment_id}', 10)}"
+
+
+def request_token(lineage: str, deployment_id: str, part: str = "") -> str:
+    """The idempotency token of one create call (EC2 ClientToken, GCE requestId …): a UUID, the same on every retry.
+
+    `part` tells apart calls that are different requests to the platform: a sub-resource, a zone.
+    """
+    return str(uuid.uuid5(uuid.UUID(lineage), f"{deployment_id}:{part}"))
+
+
+def _short(text: str, length: int) -> str:
+    return base64.b32encode(hashlib.sha256(text.encode()).digest()).decode().lower()[:length]

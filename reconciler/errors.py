@@ -1,0 +1,50 @@
+"""What can be wrong with what people wrote, and where.
+
+    ReconcilerError
+    ├── InputError      the file, the options or the settings must change; has a place
+    ├── SourceError     the source could not be read: nothing is known, so nothing changes
+    └── Refused         a guard said no; exit code 3
+
+Platform errors are `drivers.errors`; what a driver raises is translated into the record, not into an exit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Location:
+    """A place in a text. `line` and `column` count from 1, as editors do; `file` is as the user named it."""
+
+    file: str
+    line: int = 1
+    column: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+class ReconcilerError(Exception):
+    """Base of what this package raises on purpose; its text is meant for people."""
+
+
+class InputError(ReconcilerError):
+    """Something that was written must change: `compose.yaml:14:7: models.chat: …`.
+
+    `path` is the place inside the document, `models.chat.context_size`, empty when there is none.
+    """
+
+    def __init__(self, message: str, location: Location, *, path: str = "") -> None:
+        super().__init__(f"{location}: {path + ': ' if path else ''}{message}")
+        self.message = message
+        self.location = location
+        self.path = path
+
+
+class SourceError(ReconcilerError):
+    """The source is missing, empty, unreachable or changing: keep the last good one, change nothing."""
+
+
+class Refused(ReconcilerError):
+    """A guard refused the plan; the text says which guard and what would lift it."""

@@ -1,0 +1,164 @@
+"""What is remembered, as values. A pass loads a `Recorded`, decides, and commits `Change`s; nothing else writes.
+
+Times are aware UTC datetimes of the reconciler that wrote them. Nothing here holds a secret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+
+from drivers.base import Deployment, Endpoint, Phase
+
+
+class Intent(Enum):
+    """What we last resolved to do with a deployment. Durable before the call that does it."""
+
+    CREATE = "create"
+    DELETE = "delete"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeploymentRecord:
+    """One deployment: the intent, and the evidence seen since."""
+
+    deployment: Deployment
+    driver: str
+    naming_version: int
+    intent: Intent
+    phase: Phase = Phase.UNKNOWN
+    """As last observed."""
+    detail: str = ""
+    endpoint: Endpoint | None = None
+    active: bool = False
+    """Services are pointed at it. At most one per model."""
+    adopted: bool = False
+    """Known only by its tags: found on the platform, not minted by this state. Deleted on explicit prune only."""
+    created_at: datetime
+    phase_since: datetime
+    issued_at: datetime | None = None
+    """When a mutating call was last sent; settle time counts from here."""
+    ready_at: datetime | None = None
+    """First seen READY; None until then."""
+    retired_at: datetime | None = None
+    """When another deployment of the model became active; bake time counts from here."""
+    failure: str = ""
+    """The last error a driver raised for it, for people."""
+    request_open: bool = False
+    """A mutating call was begun and its outcome was never written down: it may have been applied."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelRecord:
+    """Bookkeeping for one key under `models:`; outlives its deployments."""
+
+    key: str
+    protected: bool = False
+    """Never deleted, also when the file that said so is gone."""
+    attempts: int = 0
+    """Creates of the spec `attempts_digest` that ended in failure."""
+    attempts_digest: str = ""
+    next_try_at: datetime | None = None
+    """Back-off: no create before this."""
+    halted: str = ""
+    """Why nothing more is tried for `attempts_digest`; a new commit or `reconcile resume` clears it."""
+    missing_since: datetime | None = None
+    """Tombstone: first good read that did not have the model."""
+    missing_reads: int = 0
+    """Good reads since then that did not have it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceRecord:
+    """The last good reading of the source."""
+
+    revision: str
+    """A commit id, or `worktree:` and a digest."""
+    digest: str
+    """SHA-256 over what was desired."""
+    read_at: datetime
+    models: tuple[str, ...] = ()
+    """The keys that were desired then; the mass-delete guard compares against them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputRecord:
+    """A file we wrote, so that a foreign edit is noticed."""
+
+    path: str
+    checksum: str
+    """SHA-256 of the whole file."""
+    written_at: datetime
+    applied: str = ""
+    """Checksum of the version that the services were last restarted for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One thing that happened, for `history` and `events`."""
+
+    at: datetime
+    kind: str
+    """`created`, `ready`, `switched`, `deleted`, `failed`, `refused`, `source-error` …"""
+    model: str = ""
+    deployment: str = ""
+    text: str = ""
+    revision: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """All that is remembered of one project, at one serial."""
+
+    project: str
+    lineage: str
+    serial: int
+    """Rises by one in every commit of the store."""
+    epoch: int
+    """The fencing token of the last lease."""
+    deployments: Mapping[str, DeploymentRecord] = field(default_factory=dict)
+    models: Mapping[str, ModelRecord] = field(default_factory=dict)
+    source: SourceRecord | None = None
+    outputs: Mapping[str, OutputRecord] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PutDeployment:
+    record: DeploymentRecord
+
+
+@dataclass(frozen=True, slots=True)
+class DropDeployment:
+    """Forget a deployment that was verified absent."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PutModel:
+    record: ModelRecord
+
+
+@dataclass(frozen=True, slots=True)
+class DropModel:
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class PutSource:
+    record: SourceRecord
+
+
+@dataclass(frozen=True, slots=True)
+class PutOutput:
+    record: OutputRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    event: Event
+
+
+Change = PutDeployment | DropDeployment | PutModel | DropModel | PutSource | PutOutput | Append
