@@ -1,8 +1,8 @@
 """The driver's contract: the values that cross it and what each method owes. A driver author reads this file only.
 
-    ModelSpec    what the user wrote for one model            Observation  what the platform says right now
-    Deployment   one attempt to realise one spec in one place Endpoint     where the model answers
-    Phase        where a deployment stands                    Finding      what a driver makes of one option
+ModelSpec    what the user wrote for one model            Observation  what the platform says right now
+Deployment   one attempt to realise one spec in one place Endpoint     where the model answers
+Phase        where a deployment stands                    Finding      what a driver makes of one option
 """
 
 from __future__ import annotations
