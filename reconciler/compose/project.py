@@ -82,3 +82,6 @@ class Project:
     """Top-level `x-cloud-options`: defaults for every model."""
     warnings: tuple[str, ...]
     """For people; each begins with its place."""
+    providers: frozenset[str] = frozenset()
+    """Legacy `provider: {type: model}` services. Each is also a model of the same key, bound by every service that
+    depends on it; an override file must remove the service and those dependencies."""
