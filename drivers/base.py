@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
 from typing import Protocol
@@ -76,7 +76,7 @@ class ModelSpec:
     context_size: int | None = None
     """Tokens; None where the file says nothing."""
     runtime_flags: tuple[str, ...] = ()
-    options: Mapping[str, str] = NOTHING
+    options: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     """Flat `x-cloud-options`: key to the text the user wrote, trimmed. Values are read with `drivers.values`."""
 
     def fields(self) -> dict[str, str]:
@@ -113,7 +113,7 @@ class Deployment:
     name: str
     """The external name: `[a-z0-9-]`, letter first, at most 63 characters, valid on every platform."""
     spec: ModelSpec
-    handle: Mapping[str, str] = NOTHING
+    handle: Mapping[str, str] = field(default_factory=lambda: NOTHING)
 
 
 class Auth(Enum):
