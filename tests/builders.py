@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from drivers.base import Auth, Deployment, Endpoint, Finding, Handling, ModelSpec, Observation, Phase
 from reconciler.compose.project import Binding, Model, Project, RawOption, Service
@@ -33,11 +34,11 @@ def deployment_id(number: int = 1) -> str:
     return f"01J{number:023d}"
 
 
-def model_spec(model: str = "ai/smollm2", **given: object) -> ModelSpec:
-    return ModelSpec(**({"model": model} | given))  # type: ignore[arg-type]
+def model_spec(model: str = "ai/smollm2", **given: Any) -> ModelSpec:
+    return ModelSpec(**_over({"model": model}, given))
 
 
-def deployment(number: int = 1, *, model: str = "llm", spec: ModelSpec | None = None, **given: object) -> Deployment:
+def deployment(number: int = 1, *, model: str = "llm", spec: ModelSpec | None = None, **given: Any) -> Deployment:
     values = {
         "id": deployment_id(number),
         "lineage": LINEAGE,
@@ -46,25 +47,23 @@ def deployment(number: int = 1, *, model: str = "llm", spec: ModelSpec | None = 
         "name": f"demo-{model.replace('.', '-').replace('_', '-').lower()}-{number}",
         "spec": spec or model_spec(),
     }
-    return Deployment(**(values | given))  # type: ignore[arg-type]
+    return Deployment(**_over(values, given))
 
 
-def endpoint(url: str = "http://172.17.0.1:8080/v1/", model_id: str = "ai/smollm2", **given: object) -> Endpoint:
+def endpoint(url: str = "http://172.17.0.1:8080/v1/", model_id: str = "ai/smollm2", **given: Any) -> Endpoint:
     """An endpoint of this host that listens on Docker's bridge."""
-    return Endpoint(**({"url": url, "model_id": model_id, "on_this_host": True} | given))  # type: ignore[arg-type]
+    return Endpoint(**_over({"url": url, "model_id": model_id, "on_this_host": True}, given))
 
 
-def keyed_endpoint(
-    url: str = "http://172.17.0.1:8080/v1/", key_file: str = "/run/keys/llm", **given: object
-) -> Endpoint:
+def keyed_endpoint(url: str = "http://172.17.0.1:8080/v1/", key_file: str = "/run/keys/llm", **given: Any) -> Endpoint:
     return endpoint(url, auth=Auth.API_KEY, key_file=key_file, **given)
 
 
-def observation(phase: Phase = Phase.READY, **given: object) -> Observation:
-    return Observation(**({"phase": phase} | given))  # type: ignore[arg-type]
+def observation(phase: Phase = Phase.READY, **given: Any) -> Observation:
+    return Observation(**_over({"phase": phase}, given))
 
 
-def deployment_record(number: int = 1, *, phase: Phase = Phase.READY, **given: object) -> DeploymentRecord:
+def deployment_record(number: int = 1, *, phase: Phase = Phase.READY, **given: Any) -> DeploymentRecord:
     """The record of a deployment that was created at noon; READY and active unless told otherwise.
 
     `model` and `spec` go to the deployment inside.
@@ -72,7 +71,7 @@ def deployment_record(number: int = 1, *, phase: Phase = Phase.READY, **given: o
     inner = {name: given.pop(name) for name in ("model", "spec") if name in given}
     ready = phase is Phase.READY
     values = {
-        "deployment": deployment(number, **inner),  # type: ignore[arg-type]
+        "deployment": deployment(number, **inner),
         "driver": "llamacpp",
         "naming_version": 1,
         "intent": Intent.CREATE,
@@ -84,27 +83,27 @@ def deployment_record(number: int = 1, *, phase: Phase = Phase.READY, **given: o
         "issued_at": NOON,
         "ready_at": NOON if ready else None,
     }
-    return DeploymentRecord(**(values | given))  # type: ignore[arg-type]
+    return DeploymentRecord(**_over(values, given))
 
 
-def model_record(key: str = "llm", **given: object) -> ModelRecord:
-    return ModelRecord(**({"key": key} | given))  # type: ignore[arg-type]
+def model_record(key: str = "llm", **given: Any) -> ModelRecord:
+    return ModelRecord(**_over({"key": key}, given))
 
 
-def source_record(*models: str, **given: object) -> SourceRecord:
+def source_record(*models: str, **given: Any) -> SourceRecord:
     values = {"revision": REVISION, "digest": "0" * 64, "read_at": NOON, "models": models}
-    return SourceRecord(**(values | given))  # type: ignore[arg-type]
+    return SourceRecord(**_over(values, given))
 
 
-def output_record(path: str = "/srv/compose.models.yaml", **given: object) -> OutputRecord:
-    return OutputRecord(**({"path": path, "checksum": "0" * 64, "written_at": NOON} | given))  # type: ignore[arg-type]
+def output_record(path: str = "/srv/compose.models.yaml", **given: Any) -> OutputRecord:
+    return OutputRecord(**_over({"path": path, "checksum": "0" * 64, "written_at": NOON}, given))
 
 
-def event(kind: str = "created", **given: object) -> Event:
-    return Event(**({"at": NOON, "kind": kind} | given))  # type: ignore[arg-type]
+def event(kind: str = "created", **given: Any) -> Event:
+    return Event(**_over({"at": NOON, "kind": kind}, given))
 
 
-def recorded(*deployments: DeploymentRecord, models: Iterable[ModelRecord] = (), **given: object) -> Recorded:
+def recorded(*deployments: DeploymentRecord, models: Iterable[ModelRecord] = (), **given: Any) -> Recorded:
     values = {
         "project": "demo",
         "lineage": LINEAGE,
@@ -113,7 +112,7 @@ def recorded(*deployments: DeploymentRecord, models: Iterable[ModelRecord] = (),
         "deployments": {record.deployment.id: record for record in deployments},
         "models": {record.key: record for record in models},
     }
-    return Recorded(**(values | given))  # type: ignore[arg-type]
+    return Recorded(**_over(values, given))
 
 
 def raw_option(key: str, text: str, location: Location | None = None) -> RawOption:
@@ -121,7 +120,7 @@ def raw_option(key: str, text: str, location: Location | None = None) -> RawOpti
 
 
 def model(
-    key: str = "llm", reference: str = "ai/smollm2", *, options: Mapping[str, str] | None = None, **given: object
+    key: str = "llm", reference: str = "ai/smollm2", *, options: Mapping[str, str] | None = None, **given: Any
 ) -> Model:
     """A declared model. `options` is flat; each one gets a line of its own below the key."""
     flags = given.get("runtime_flags", ())
@@ -134,19 +133,24 @@ def model(
             raw_option(name, text, place(20 + n, 9)) for n, (name, text) in enumerate((options or {}).items())
         ),
         "location": place(10, 3),
-        "flag_locations": tuple(place(30 + n, 9) for n, _ in enumerate(flags)),  # type: ignore[arg-type]
+        "flag_locations": tuple(place(30 + n, 9) for n, _ in enumerate(flags)),
     }
-    return Model(**(values | given))  # type: ignore[arg-type]
+    return Model(**_over(values, given))
 
 
-def binding(to: str = "llm", **given: object) -> Binding:
+def binding(to: str = "llm", **given: Any) -> Binding:
     """A binding with the variable names that Compose would choose."""
     prefix = to.upper().replace("-", "_")
-    values = {"model": to, "endpoint_var": f"{prefix}_URL", "model_var": f"{prefix}_MODEL", "location": place(4, 7)}
-    return Binding(**(values | given))  # type: ignore[arg-type]
+    values = {
+        "model": to,
+        "endpoint_var": f"{prefix}_URL",
+        "model_var": f"{prefix}_MODEL",
+        "location": place(4, 7),
+    }
+    return Binding(**_over(values, given))
 
 
-def service(name: str = "app", *bound: Binding | str, **given: object) -> Service:
+def service(name: str = "app", *bound: Binding | str, **given: Any) -> Service:
     """A service on the project's network; `bound` are bindings or model keys."""
     values = {
         "name": name,
@@ -156,10 +160,10 @@ def service(name: str = "app", *bound: Binding | str, **given: object) -> Servic
         "extra_hosts": frozenset(),
         "location": place(2, 3),
     }
-    return Service(**(values | given))  # type: ignore[arg-type]
+    return Service(**_over(values, given))
 
 
-def project(*parts: Service | Model, **given: object) -> Project:
+def project(*parts: Service | Model, **given: Any) -> Project:
     """A project of these services and models; a bound model that is not given is made with its defaults."""
     services = {part.name: part for part in parts if isinstance(part, Service)}
     models = {part.key: part for part in parts if isinstance(part, Model)}
@@ -176,7 +180,7 @@ def project(*parts: Service | Model, **given: object) -> Project:
         "defaults": (),
         "warnings": (),
     }
-    return Project(**(values | given))  # type: ignore[arg-type]
+    return Project(**_over(values, given))
 
 
 def finding(key: str, handling: Handling = Handling.HONOURED, detail: str = "") -> Finding:
@@ -187,7 +191,7 @@ def change(key: str, old: str | None = None, new: str | None = None) -> FieldCha
     return FieldChange(key, old, new)
 
 
-def step(action: Action = Action.CREATE, model: str = "llm", **given: object) -> Step:
+def step(action: Action = Action.CREATE, model: str = "llm", **given: Any) -> Step:
     causes = {
         Action.CREATE: "the model is new",
         Action.REPLACE: "its specification changed",
@@ -197,15 +201,25 @@ def step(action: Action = Action.CREATE, model: str = "llm", **given: object) ->
         Action.WAIT: "it is starting",
     }
     number = None if action is Action.CREATE else deployment_id()
-    values = {"action": action, "model": model, "driver": "llamacpp", "cause": causes[action], "deployment": number}
-    return Step(**(values | given))  # type: ignore[arg-type]
+    values = {
+        "action": action,
+        "model": model,
+        "driver": "llamacpp",
+        "cause": causes[action],
+        "deployment": number,
+    }
+    return Step(**_over(values, given))
 
 
-def verdict(guard: str = "mass-delete", allowed: bool = False, text: str = "", **given: object) -> Verdict:
+def verdict(guard: str = "mass-delete", allowed: bool = False, text: str = "", **given: Any) -> Verdict:
     words = text or "all 3 models would be deleted; pass --force if that is meant"
-    return Verdict(**({"guard": guard, "allowed": allowed, "text": words} | given))  # type: ignore[arg-type]
+    return Verdict(**_over({"guard": guard, "allowed": allowed, "text": words}, given))
 
 
-def plan(*steps: Step, **given: object) -> Plan:
+def plan(*steps: Step, **given: Any) -> Plan:
     values = {"project": "demo", "revision": REVISION, "steps": steps, "routes": {}}
-    return Plan(**(values | given))  # type: ignore[arg-type]
+    return Plan(**_over(values, given))
+
+
+def _over(defaults: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    return defaults | given

@@ -1,0 +1,26 @@
+"""A plan for everyone who reads one: people, programs, reviewers of a pull request, the CI that shows errors in place.
+
+    text.py        compact text, coloured when asked          as_json.py  for programs, versioned
+    markdown.py    for a comment on a pull request            github.py   annotations on the right line
+    validation.py  what `validate` and `explain` found        config.py   what `reconcile config` read
+    style.py       signs, colours, and the cleaning of text that came from a file
+
+Pure: everything here is a function from values to text.
+"""
+
+from reconciler.report.as_json import plan_document, plan_json, summary
+from reconciler.report.style import COLOUR, PLAIN, Style, clean
+from reconciler.report.text import plan_text, step_lines, summary_line
+
+__all__ = [
+    "COLOUR",
+    "PLAIN",
+    "Style",
+    "clean",
+    "plan_document",
+    "plan_json",
+    "plan_text",
+    "step_lines",
+    "summary",
+    "summary_line",
+]

@@ -1,0 +1,71 @@
+"""How a report looks in a terminal: colours only when asked, and nothing from a file that could steer the terminal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from drivers.base import Handling
+from reconciler.plan import Action
+
+SIGNS = {
+    Action.CREATE: "+",
+    Action.UPDATE: "~",
+    Action.REPLACE: "±",
+    Action.DELETE: "-",
+    Action.FORGET: "x",
+    Action.WAIT: "…",
+}
+"""The sign that begins a step, in text and in Markdown."""
+
+QUIETLY_DONE = frozenset({Handling.HONOURED})
+"""What a report on a plan does not list one by one: the user gets what the user wrote."""
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """`PLAIN` adds nothing. `COLOUR` adds ANSI sequences around whole words, never inside padding."""
+
+    colour: bool = False
+
+    def paint(self, text: str, code: str) -> str:
+        return f"\x1b[{code}m{text}\x1b[0m" if self.colour and code else text
+
+    def action(self, action: Action, text: str) -> str:
+        return self.paint(text, _ACTION_CODES[action])
+
+    def handling(self, handling: Handling, text: str) -> str:
+        return self.paint(text, _HANDLING_CODES.get(handling, ""))
+
+    def bold(self, text: str) -> str:
+        return self.paint(text, "1")
+
+    def faint(self, text: str) -> str:
+        return self.paint(text, "2")
+
+    def refused(self, text: str) -> str:
+        return self.paint(text, "31")
+
+
+PLAIN = Style()
+COLOUR = Style(colour=True)
+
+_ACTION_CODES = {
+    Action.CREATE: "32",
+    Action.UPDATE: "33",
+    Action.REPLACE: "33",
+    Action.DELETE: "31",
+    Action.FORGET: "2",
+    Action.WAIT: "36",
+}
+_HANDLING_CODES = {Handling.REJECTED: "31", Handling.TRANSLATED: "33", Handling.IGNORED: "33", Handling.INACTIVE: "2"}
+
+
+def clean(text: str) -> str:
+    """The text on one line: every run of characters that do not print (escapes, line breaks, bidi marks) is one space.
+
+    Files, platforms and llama-server's own output are quoted in reports; none of them may move the cursor.
+    """
+    if text.isprintable():
+        return text
+    spaced = "".join(letter if letter.isprintable() else "\0" for letter in text)
+    return " ".join(part for part in spaced.split("\0") if part)
