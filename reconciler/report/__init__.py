@@ -9,6 +9,9 @@ Pure: everything here is a function from values to text.
 """
 
 from reconciler.report.as_json import plan_document, plan_json, summary
+from reconciler.report.config import config_json, config_yaml
+from reconciler.report.github import error_annotation, finding_places, plan_annotations
+from reconciler.report.markdown import plan_markdown
 from reconciler.report.style import COLOUR, PLAIN, Style, clean
 from reconciler.report.text import plan_text, step_lines, summary_line
 
@@ -17,8 +20,14 @@ __all__ = [
     "PLAIN",
     "Style",
     "clean",
+    "config_json",
+    "config_yaml",
+    "error_annotation",
+    "finding_places",
+    "plan_annotations",
     "plan_document",
     "plan_json",
+    "plan_markdown",
     "plan_text",
     "step_lines",
     "summary",

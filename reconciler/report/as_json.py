@@ -18,7 +18,8 @@ Document = Mapping[str, object]
 
 def plan_json(plan: Plan) -> str:
     """The plan as indented JSON text with a line break at its end."""
-    return json.dumps(plan_document(plan), indent=2, ensure_ascii=False) + "\n"
+    # ASCII only: a C1 control character from a file would otherwise reach the terminal as it is.
+    return json.dumps(plan_document(plan), indent=2) + "\n"
 
 
 def plan_document(plan: Plan) -> Document:
