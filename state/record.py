@@ -48,6 +48,13 @@ class DeploymentRecord:
     """The last error a driver raised for it, for people."""
     request_open: bool = False
     """A mutating call was begun and its outcome was never written down: it may have been applied."""
+    applied_digest: str = ""
+    """Digest of the spec that the platform last accepted, empty before the first create was answered. Differs from
+    `deployment.spec.digest` while an update in place is resolved and not yet confirmed."""
+    next_call_at: datetime | None = None
+    """Back-off of this deployment: no mutating call before this. (`ModelRecord.next_try_at` holds back new ones.)"""
+    failed_calls: int = 0
+    """Mutating calls that failed in a row; the next success makes it 0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +75,8 @@ class ModelRecord:
     """Tombstone: first good read that did not have the model."""
     missing_reads: int = 0
     """Good reads since then that did not have it."""
+    removal_confirmed_at: datetime | None = None
+    """Somebody said yes to its removal (`--yes`, the prompt, `destroy`); cleared when the model is desired again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +131,9 @@ class Recorded:
     models: Mapping[str, ModelRecord] = field(default_factory=dict)
     source: SourceRecord | None = None
     outputs: Mapping[str, OutputRecord] = field(default_factory=dict)
+    newest_id: str = ""
+    """The highest deployment id ever recorded here, kept by the store. An object that carries our tags and a higher id
+    was made by a later self: the state was rewound, and the object is adopted, never swept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +169,15 @@ class PutOutput:
 
 
 @dataclass(frozen=True, slots=True)
+class DropOutput:
+    """Forget a file that is no longer ours to write."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
 class Append:
     event: Event
 
 
-Change = PutDeployment | DropDeployment | PutModel | DropModel | PutSource | PutOutput | Append
+Change = PutDeployment | DropDeployment | PutModel | DropModel | PutSource | PutOutput | DropOutput | Append

@@ -20,6 +20,10 @@ class StateMissing(StateError):
     """There is no state at this place. A missing or zero-length file is not an empty state."""
 
 
+class StateLost(StateMissing):
+    """There was a state here and it is gone. What it made may still run, so nothing starts afresh by itself."""
+
+
 class StateDamaged(StateError):
     """The state is there and is not sound, or belongs to another lineage or a newer release."""
 
@@ -28,12 +32,24 @@ class StateBusy(StateError):
     """Somebody holds the database; try again later."""
 
 
+class StateFull(StateError):
+    """The disk is full, and giving up the ballast was not enough."""
+
+
+class StateReadOnly(StateError):
+    """The state can be read and not written."""
+
+
 class Held(StateError):
     """Another reconciler holds the project's lease."""
 
 
 class Fenced(StateError):
     """Our lease is no longer the current one: stop at once, write nothing more, call nothing more."""
+
+
+KEPT_EVENTS = 10_000
+"""Events kept per project; older ones go when newer ones are appended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +70,11 @@ class Store(Protocol):
     @property
     def lineage(self) -> str:
         """The UUID made when this state was initialised."""
+        ...
+
+    @property
+    def short_of_space(self) -> bool:
+        """The disk is nearly full: what was begun can be finished and things can be deleted; create nothing."""
         ...
 
     def projects(self) -> tuple[str, ...]:
@@ -83,8 +104,9 @@ class Store(Protocol):
     def commit(self, lease: Lease, changes: Sequence[Change]) -> int:
         """Write all changes or none, durably, and return the new serial. Raises Fenced for a stale epoch.
 
-        At most one deployment per model may be active; a commit that would make two is a programming error
-        (`ValueError`) and changes nothing.
+        The changes count as one: only what they leave behind matters, not their order. At most one deployment per
+        model may be active and no two deployments share an external name; a commit that would break this, or that
+        carries a deployment of another project or lineage, is a programming error (`ValueError`) and changes nothing.
         """
         ...
 
