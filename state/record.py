@@ -90,6 +90,8 @@ class SourceRecord:
     read_at: datetime
     models: tuple[str, ...] = ()
     """The keys that were desired then; the mass-delete guard compares against them."""
+    origin: str = ""
+    """The checkout or folder it was read from: two of them must not take turns with one record."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +104,8 @@ class OutputRecord:
     written_at: datetime
     applied: str = ""
     """Checksum of the version that the services were last restarted for."""
+    service: str = ""
+    """The service whose values these are; empty for a file that concerns several."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

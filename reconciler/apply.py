@@ -1,0 +1,171 @@
+"""Carry out the steps of a plan: intent, deadline check, call, answer, each durable. No decisions are made here."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from drivers.base import Driver, Observation
+from drivers.errors import Ambiguous, DriverError
+from reconciler import intents
+from reconciler.desired import DesiredModel
+from reconciler.plan import Action, Step
+from reconciler.tenure import Tenure
+from state.record import (
+    Append,
+    Change,
+    DeploymentRecord,
+    DropDeployment,
+    Event,
+    ModelRecord,
+    PutDeployment,
+    PutModel,
+    Recorded,
+)
+from state.store import Store
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What became of one step: the record afterwards (None: forgotten), or what the platform refused."""
+
+    step: Step
+    record: DeploymentRecord | None
+    look_again_s: float | None = None
+    error: DriverError | None = None
+
+
+class Applier:
+    """Bound to one pass: the record it started from, the lease it works under."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        tenure: Tenure,
+        known: Recorded,
+        desired: Mapping[str, DesiredModel],
+        drivers: Callable[[str], Driver],
+        inert: Callable[[str, str], bool],
+        clock: Callable[[], datetime],
+        random_bytes: Callable[[int], bytes],
+        revision: str,
+    ) -> None:
+        self._store, self._tenure, self._drivers = store, tenure, drivers
+        self._known, self._desired, self._inert = known, desired, inert
+        self._clock, self._random, self._revision = clock, random_bytes, revision
+
+    def carry_out(self, step: Step) -> Applied:
+        """One step to its end. Raises Fenced or another StateError: then the pass is over, at once."""
+        if step.action is Action.FORGET and step.deployment is not None:
+            self._commit(DropDeployment(step.deployment), self._event("forgotten", step))
+            return Applied(step, None)
+        if step.action in (Action.CREATE, Action.REPLACE):
+            return self._create(step)
+        if step.action is Action.UPDATE:
+            return self._update(step)
+        return self._delete(step)
+
+    def _create(self, step: Step) -> Applied:
+        now, want = self._clock(), self._desired[step.model]
+        book = self._book(step.model)
+        if step.action is Action.CREATE and step.deployment is not None:
+            record = intents.before_create(self._known.deployments[step.deployment], now)
+        else:
+            book = intents.one_more_attempt(book, want.spec.digest, now)
+            record = intents.new_deployment(
+                lineage=self._known.lineage,
+                project=self._known.project,
+                model=step.model,
+                driver=want.driver,
+                spec=want.spec,
+                now=now,
+                random_bytes=self._random,
+            )
+        self._commit(PutModel(book), PutDeployment(record), self._event(step.action.value, step, record))
+        return self._call(step, record, book, lambda driver: driver.create(record.deployment))
+
+    def _update(self, step: Step) -> Applied:
+        assert step.deployment is not None
+        want = self._desired[step.model]
+        old = self._known.deployments[step.deployment]
+        record = intents.before_update(old, want.spec, self._clock())
+        if all(self._inert(record.driver, change.key) for change in step.changes):
+            recorded = intents.switched(_closed(record, old), serves=old.active, now=self._clock())
+            self._commit(PutDeployment(recorded), self._event("update", step, recorded))
+            return Applied(step, recorded)
+        self._commit(PutDeployment(record), self._event("update", step, record))
+        return self._call(step, record, self._book(step.model), lambda driver: driver.update(record.deployment))
+
+    def _delete(self, step: Step) -> Applied:
+        assert step.deployment is not None
+        old = self._known.deployments[step.deployment]
+        record = intents.before_delete(old, self._clock())
+        began: tuple[Change, ...] = () if record.intent is old.intent else (self._event("delete", step, record),)
+        self._commit(PutDeployment(record), *began)
+        return self._call(step, record, self._book(step.model), lambda driver: driver.delete(record.deployment))
+
+    def _call(
+        self, step: Step, record: DeploymentRecord, book: ModelRecord, call: Callable[[Driver], Observation]
+    ) -> Applied:
+        """The one place where a platform is changed."""
+        driver = self._drivers(record.driver)
+        self._tenure.check()
+        try:
+            seen = call(driver)
+        except DriverError as error:
+            return self._failed(step, record, book, error, local=driver.capabilities.local)
+        after = intents.after_answer(record, seen, self._clock())
+        self._commit(PutDeployment(after))
+        log.info("%s %s (%s): %s", step.action.value, step.model, record.deployment.id, step.cause)
+        return Applied(step, after, seen.look_again_s)
+
+    def _failed(
+        self, step: Step, record: DeploymentRecord, book: ModelRecord, error: DriverError, *, local: bool
+    ) -> Applied:
+        now = self._clock()
+        after = intents.after_error(record, error, now)
+        changes: list[Change] = [PutDeployment(after)]
+        if step.action is not Action.DELETE:
+            changes.append(PutModel(intents.book_after_error(book, record, error, now, local=local)))
+        if record.failure != str(error):
+            changes.append(self._event("error", step, record, str(error)))
+            log.warning("%s %s (%s): %s", step.action.value, step.model, record.deployment.id, error)
+        self._commit(*changes)
+        return Applied(step, after, 1.0 if isinstance(error, Ambiguous) else None, error)
+
+    def _book(self, model: str) -> ModelRecord:
+        return self._known.models.get(model, ModelRecord(key=model))
+
+    def _commit(self, *changes: Change) -> None:
+        self._store.commit(self._tenure.lease, changes)
+
+    def _event(self, kind: str, step: Step, record: DeploymentRecord | None = None, text: str = "") -> Append:
+        return Append(
+            Event(
+                at=self._clock(),
+                kind=kind,
+                model=step.model,
+                deployment=record.deployment.id if record is not None else step.deployment or "",
+                text=text or step.cause,
+                revision=self._revision,
+            )
+        )
+
+
+def _closed(record: DeploymentRecord, old: DeploymentRecord) -> DeploymentRecord:
+    """An update that needs nothing from the platform is no open request."""
+    from dataclasses import replace
+
+    return replace(record, request_open=old.request_open, issued_at=old.issued_at)
+
+
+def in_order(steps: Sequence[Step]) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
+    """The steps before the switch and those after it: nothing is deleted before its successor was published."""
+    first = tuple(step for step in steps if step.action in (Action.CREATE, Action.REPLACE, Action.UPDATE))
+    last = tuple(step for step in steps if step.action in (Action.DELETE, Action.FORGET))
+    return first, last

@@ -1,0 +1,116 @@
+"""What is written before a call, and what is learnt from its answer. Pure: records in, records out.
+
+Every mutating call is bracketed: the intent is durable before the call, the answer after it. A crash in between
+leaves `request_open`, and the next pass looks before it acts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from drivers.base import Deployment, ModelSpec, Observation, Phase
+from drivers.errors import Ambiguous, DriverError, Rejected
+from drivers.naming import NAMING_VERSION, external_name, mint_id
+from reconciler.backoff import before_asking_again_s, before_next_attempt_s
+from state.record import DeploymentRecord, Intent, ModelRecord
+
+
+def new_deployment(
+    *,
+    lineage: str,
+    project: str,
+    model: str,
+    driver: str,
+    spec: ModelSpec,
+    now: datetime,
+    random_bytes: Callable[[int], bytes],
+) -> DeploymentRecord:
+    """A record for one more attempt: its id is minted here and its name derived, once and for all."""
+    id = mint_id(now, random_bytes)
+    return DeploymentRecord(
+        deployment=Deployment(
+            id=id,
+            lineage=lineage,
+            project=project,
+            model=model,
+            name=external_name(lineage, model, id),
+            spec=spec,
+        ),
+        driver=driver,
+        naming_version=NAMING_VERSION,
+        intent=Intent.CREATE,
+        created_at=now,
+        phase_since=now,
+        issued_at=now,
+        request_open=True,
+    )
+
+
+def one_more_attempt(book: ModelRecord, digest: str, now: datetime) -> ModelRecord:
+    """The book of a model for which a new deployment of the spec `digest` is about to be made."""
+    attempts = book.attempts + 1 if book.attempts_digest == digest else 1
+    return replace(
+        book,
+        attempts=attempts,
+        attempts_digest=digest,
+        next_try_at=now + timedelta(seconds=before_next_attempt_s(attempts)),
+        halted="",
+    )
+
+
+def before_create(record: DeploymentRecord, now: datetime) -> DeploymentRecord:
+    """The same request once more: id, name and token stay, only the time at which it was sent moves."""
+    return replace(record, issued_at=now, request_open=True)
+
+
+def before_update(record: DeploymentRecord, spec: ModelSpec, now: datetime) -> DeploymentRecord:
+    return replace(
+        record, deployment=replace(record.deployment, spec=spec), issued_at=now, request_open=True, failure=""
+    )
+
+
+def before_delete(record: DeploymentRecord, now: datetime) -> DeploymentRecord:
+    return replace(record, intent=Intent.DELETE, active=False, issued_at=now, request_open=True)
+
+
+def after_answer(record: DeploymentRecord, seen: Observation, now: datetime) -> DeploymentRecord:
+    """The call was answered: it is closed, and what the driver saw is taken over."""
+    return replace(
+        record,
+        deployment=record.deployment if seen.handle is None else replace(record.deployment, handle=dict(seen.handle)),
+        phase=seen.phase,
+        detail=seen.detail,
+        phase_since=record.phase_since if seen.phase is record.phase else now,
+        endpoint=seen.endpoint or record.endpoint,
+        ready_at=record.ready_at or (now if seen.phase is Phase.READY else None),
+        failure="",
+        request_open=False,
+    )
+
+
+def after_error(record: DeploymentRecord, error: DriverError, now: datetime) -> DeploymentRecord:
+    """The call failed. Only an `Ambiguous` one stays open; a `Rejected` create can never become ready."""
+    failed = replace(record, failure=str(error), request_open=isinstance(error, Ambiguous))
+    if isinstance(error, Rejected) and record.intent is Intent.CREATE:
+        return replace(failed, phase=Phase.FAILED, detail=str(error), phase_since=now)
+    return failed
+
+
+def book_after_error(
+    book: ModelRecord, record: DeploymentRecord, error: DriverError, now: datetime, *, local: bool
+) -> ModelRecord:
+    """When the model is tried again: not at all before a new commit if it was rejected, otherwise after a pause."""
+    if isinstance(error, Rejected):
+        return replace(book, halted=f"{error}: nothing more is tried until the file changes")
+    age_s = (now - record.created_at).total_seconds()
+    pause = before_asking_again_s(age_s, error, local=local)
+    return replace(book, next_try_at=now + timedelta(seconds=pause))
+
+
+def switched(record: DeploymentRecord, *, serves: bool, now: datetime) -> DeploymentRecord:
+    """The record after services were pointed at it, or away from it."""
+    if serves:
+        return record if record.active else replace(record, active=True, retired_at=None)
+    return replace(record, active=False, retired_at=now) if record.active else record

@@ -1,0 +1,46 @@
+"""Holding a project's lease: acquired when first needed, renewed in time, and checked before every mutating call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from state.store import Fenced, Lease, Store
+
+MAX_CALL_S = 30.0
+"""Seconds that one call to a platform may take; the lease must outlive it."""
+
+
+class Tenure:
+    """Our right to change one project. Not for use by two threads at once, but for `renew`."""
+
+    def __init__(
+        self,
+        store: Store,
+        project: str,
+        holder: str,
+        monotonic: Callable[[], float],
+        *,
+        ttl_s: float = 60.0,
+        floor: int = 0,
+    ) -> None:
+        self._store, self._monotonic = store, monotonic
+        self._lease = store.acquire(project, holder, ttl_s, floor=floor)
+
+    @property
+    def lease(self) -> Lease:
+        return self._lease
+
+    def renew(self) -> None:
+        """Call every quarter of the time to live. Raises Fenced when somebody else took over."""
+        self._lease = self._store.renew(self._lease)
+
+    def check(self) -> None:
+        """To be called right before each mutating call: raises Fenced when the lease may end while it runs.
+
+        The local monotonic clock decides, because a process that was stopped wakes up believing it is still the one.
+        """
+        if self._monotonic() > self._lease.acquired_monotonic + self._lease.ttl_s - MAX_CALL_S:
+            raise Fenced(f"the lease on project '{self._lease.project}' may run out during the call: stopped before it")
+
+    def release(self) -> None:
+        self._store.release(self._lease)
