@@ -6,11 +6,18 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-PARTS = Path(__file__).resolve().parent.parent / ".parts"
+CHECKOUT = Path(__file__).resolve().parent.parent
+PARTS = CHECKOUT / ".parts"
+ENGINE = CHECKOUT / "infra" / "engine" / "engine.sh"
+
+IMAGE = "local/reconciler-test-app"
+"""A static busybox: sh, wget (without -T: use `timeout N wget`), env, sleep and the like."""
 
 
 def llama_server() -> Path:
@@ -34,7 +41,7 @@ def registry() -> Path:
 
 
 def docker() -> Path:
-    """The docker command with an engine that answers."""
+    """The docker command with an engine that answers; `engine` starts one where none does."""
     found = shutil.which("docker")
     if found is None:
         pytest.skip("no docker command: run `make parts`")
@@ -42,6 +49,40 @@ def docker() -> Path:
     if answer.returncode != 0:
         pytest.skip("no Docker engine answers: run `make engine`")
     return Path(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """A Docker engine that answers; `environment` is what a command needs to reach it."""
+
+    docker: Path
+    compose: Path
+    environment: Mapping[str, str]
+
+
+def engine(run: str) -> Engine:
+    """The engine that answers, or one started for the test run named `run`, with the tests' image in it."""
+    docker_command = shutil.which("docker")
+    if docker_command is None:
+        pytest.skip("no docker command: run `make parts`")
+    compose = docker_compose()
+    started = _engine_script("start", run)
+    environment = dict(os.environ) | dict(line.split("=", 1) for line in started.splitlines() if "=" in line)
+    _engine_script("image", env=environment)
+    return Engine(Path(docker_command), compose, environment)
+
+
+def stop_engine(run: str) -> None:
+    """Stop the engine that `run` started; nothing where it started none."""
+    if (PARTS / "engine" / "owner").exists():
+        subprocess.run(["bash", str(ENGINE), "stop", run], check=True, timeout=60)
+
+
+def _engine_script(*arguments: str, env: Mapping[str, str] | None = None) -> str:
+    done = subprocess.run(["bash", str(ENGINE), *arguments], env=env, capture_output=True, text=True, timeout=90)
+    if done.returncode != 0:
+        pytest.skip(done.stderr.strip().splitlines()[-1])
+    return done.stdout
 
 
 def _part(variable: str, path: Path, command: str | None) -> Path:
