@@ -100,7 +100,7 @@ class OutputRecord:
 
     path: str
     checksum: str
-    """SHA-256 of the whole file."""
+    """SHA-256 of what it says, without our header: a new epoch alone changes nobody's values."""
     written_at: datetime
     applied: str = ""
     """Checksum of the version that the services were last restarted for."""
