@@ -9,7 +9,7 @@ from drivers.base import Finding, Handling
 from reconciler.compose.project import Model
 from reconciler.errors import InputError, Location
 from reconciler.plan import Action, Plan, Verdict
-from reconciler.report.style import clean
+from reconciler.text import clean
 
 
 class Level(Enum):

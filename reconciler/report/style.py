@@ -1,4 +1,4 @@
-"""How a report looks in a terminal: colours only when asked, and nothing from a file that could steer the terminal."""
+"""How a report looks in a terminal: the signs of the steps, and colours only when asked."""
 
 from __future__ import annotations
 
@@ -58,14 +58,3 @@ _ACTION_CODES = {
     Action.WAIT: "36",
 }
 _HANDLING_CODES = {Handling.REJECTED: "31", Handling.TRANSLATED: "33", Handling.IGNORED: "33", Handling.INACTIVE: "2"}
-
-
-def clean(text: str) -> str:
-    """The text on one line: every run of characters that do not print (escapes, line breaks, bidi marks) is one space.
-
-    Files, platforms and llama-server's own output are quoted in reports; none of them may move the cursor.
-    """
-    if text.isprintable():
-        return text
-    spaced = "".join(letter if letter.isprintable() else "\0" for letter in text)
-    return " ".join(part for part in spaced.split("\0") if part)

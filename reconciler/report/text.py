@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from drivers.base import Finding
 from reconciler.plan import Action, FieldChange, Plan, Step, Verdict
 from reconciler.report.as_json import summary
-from reconciler.report.style import PLAIN, QUIETLY_DONE, SIGNS, Style, clean
+from reconciler.report.style import PLAIN, QUIETLY_DONE, SIGNS, Style
+from reconciler.text import clean
 
 
 def plan_text(plan: Plan, style: Style = PLAIN) -> str:

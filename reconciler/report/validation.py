@@ -11,8 +11,9 @@ from reconciler.errors import Location
 from reconciler.report.as_json import FORMAT_VERSION, Document, findings_document
 from reconciler.report.github import Level, annotation, finding_annotations
 from reconciler.report.markdown import fenced
-from reconciler.report.style import PLAIN, Style, clean
+from reconciler.report.style import PLAIN, Style
 from reconciler.report.text import finding_lines
+from reconciler.text import clean
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
