@@ -164,12 +164,13 @@ def fingerprint(path: str) -> Print:
 def read_regular(path: str) -> bytes:
     """A regular file's bytes; a pipe is never waited for. Raises OSError, or InputError for anything else."""
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(handle, "rb") as file:
-        found = os.fstat(handle)
+    found = os.fstat(handle)
+    if not stat.S_ISREG(found.st_mode):
+        os.close(handle)
         if stat.S_ISDIR(found.st_mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
-        if not stat.S_ISREG(found.st_mode):
-            raise InputError("is not a regular file", Location(path))
+        raise InputError("is not a regular file", Location(path))
+    with open(handle, "rb") as file:
         data = file.read(LARGEST_FILE + 1)
     if len(data) > LARGEST_FILE:
         raise InputError(f"is larger than {LARGEST_FILE} bytes", Location(path))
