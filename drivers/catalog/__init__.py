@@ -1,0 +1,166 @@
+"""The catalogue as values: options, platforms, sizes and models, read from the YAML beside this file when first needed.
+
+Everything is read once per process. The files are part of this package and trusted; `merge` lays a user's own data over
+sizes and models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from drivers.base import Handling
+
+_SIGNS = {
+    "●": Handling.HONOURED,
+    "○": Handling.TRANSLATED,
+    "–": Handling.IGNORED,
+    "✗": Handling.REJECTED,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptionEntry:
+    """One key of the vocabulary."""
+
+    key: str
+    type: str
+    about: str
+    choices: tuple[str, ...] = ()
+    default: str = ""
+    unit: str = ""
+    handling: Mapping[str, Handling]
+    """By platform; a platform that is not in it knows nothing of the key."""
+    how: Mapping[str, str]
+    """By platform, what `translated` means there."""
+    engine: bool = False
+    """The reconciler itself honours it."""
+    operator: bool = False
+    """Its value names an entry of the operator's settings."""
+    planned: bool = False
+    """No platform honours it in this release."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Namespace:
+    """A family of passthrough keys: which platforms understand it, and which of its keys a repository may not set."""
+
+    platforms: tuple[str, ...]
+    closed: bool
+    forbidden: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vocabulary:
+    """All option keys, by key, and the passthrough namespaces."""
+
+    version: str
+    columns: tuple[str, ...]
+    """The platforms in the order of the table."""
+    keys: Mapping[str, OptionEntry]
+    namespaces: Mapping[str, Namespace]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Platform:
+    """One place where models can run."""
+
+    name: str
+    title: str
+    provider: str
+    serving: tuple[str, ...]
+    namespace: str
+    engine: str
+    instance: str = ""
+    """Regular expression for its native instance types; empty where it has none."""
+    available: bool = False
+    """This release can deploy there."""
+    honoured: frozenset[str] = frozenset()
+    """Option keys that this release honours there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Platforms:
+    """The platforms, and what tells one from another."""
+
+    version: str
+    platforms: Mapping[str, Platform]
+    regions: Mapping[str, str]
+    """Provider to the regular expression of its regions."""
+    defaults: Mapping[str, str]
+    """Provider to the platform taken when nothing else decides."""
+    shared_instances: Mapping[str, str]
+    """Platform to another whose instance types it takes as well."""
+
+
+@lru_cache(maxsize=1)
+def vocabulary() -> Vocabulary:
+    """The options of `x-cloud-options`."""
+    data = _read("options.yaml")
+    columns = tuple(data["columns"])
+    namespaces = {name: Namespace(**_tuples(entry)) for name, entry in data["namespaces"].items()}
+    keys = {key: _option(key, entry, columns) for key, entry in data["keys"].items()}
+    for key, entry in data["passthrough"].items():
+        own = dict.fromkeys(namespaces[key.partition(".")[0]].platforms, Handling.HONOURED)
+        keys[key] = _option(key, entry, (), own)
+    return Vocabulary(version=data["version"], columns=columns, keys=keys, namespaces=namespaces)
+
+
+@lru_cache(maxsize=1)
+def platforms() -> Platforms:
+    """All platforms, also those that this release cannot deploy to."""
+    data = _read("platforms.yaml")
+    entries = {
+        name: Platform(name=name, honoured=frozenset(entry.pop("honoured", ())), **_tuples(entry))
+        for name, entry in data.pop("platforms").items()
+    }
+    return Platforms(platforms=entries, **data)
+
+
+@lru_cache(maxsize=1)
+def sizes() -> Mapping[str, Any]:
+    """`sizes` and `families` as the file has them; `merge` with a user's."""
+    return MappingProxyType(_read("sizes.yaml"))
+
+
+@lru_cache(maxsize=1)
+def models() -> Mapping[str, Any]:
+    """`models` as the file has them; `merge` with a user's."""
+    return MappingProxyType(_read("models.yaml"))
+
+
+def merge(ours: Mapping[str, Any], users: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The user's data over ours: maps are merged key by key, everything else is replaced."""
+    merged = dict(ours)
+    for key, value in users.items():
+        mine = merged.get(key)
+        both = isinstance(mine, Mapping) and isinstance(value, Mapping)
+        merged[key] = merge(mine, value) if both else value  # type: ignore[arg-type]
+    return MappingProxyType(merged)
+
+
+def _option(
+    key: str, entry: dict[str, Any], columns: tuple[str, ...], handling: Mapping[str, Handling] | None = None
+) -> OptionEntry:
+    signs = entry.pop("signs", "")
+    known = handling or {name: _SIGNS[sign] for name, sign in zip(columns, signs, strict=True)}
+    return OptionEntry(key=key, handling=known, how=entry.pop("how", {}), **_tuples(entry))
+
+
+def _tuples(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}
+
+
+def _read(name: str) -> dict[str, Any]:
+    # Imported here: a command that needs no catalogue should not pay for a YAML parser.
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    data = yaml.load((Path(__file__).parent / name).read_text(encoding="utf-8"), Loader=loader)
+    if not isinstance(data, dict):
+        raise TypeError(f"{name}: the catalogue is a map")
+    return data

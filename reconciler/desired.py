@@ -1,0 +1,303 @@
+"""A project as the file has it → what is desired: per model a spec, a platform, and what becomes of every option.
+
+One bad model hurts only itself: what is wrong with it is collected with its place, and the others go on. The digest of
+a spec is over what the user wrote (the model's own words and the project's defaults), never over our defaults or the
+tool's settings.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
+from typing import Any
+
+from drivers import catalog, manifest
+from drivers.base import Finding, Handling, ModelSpec
+from drivers.modelstore.reference import Reference, parse_reference
+from reconciler import identity as identities
+from reconciler.compose.project import Model, Project, RawOption
+from reconciler.errors import InputError, Location
+from reconciler.identity import Candidate, Identity
+from reconciler.options import NO_OPTIONS, Level, Options, Reading, conflicts, fitting, overlay, read_options
+from reconciler.placement import Placement, PlacementDefaults, Unplaceable, infer_platform, placement_key
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DesiredSettings:
+    """What the operator's settings and the command line say about reading a project."""
+
+    default_platform: str | None = None
+    """Where a model goes of which nobody said anything, and which of several remaining platforms is taken."""
+    provider_defaults: Mapping[str, str] = field(default_factory=dict)
+    """Provider to the platform taken when only the provider is known; over the catalogue's own."""
+    options: Mapping[str, str] = field(default_factory=dict)
+    """Defaults for keys that the reconciler itself honours; farther away than what any file says."""
+    options_file: str = "settings"
+    """Where those were written, for messages."""
+    allow_unknown_options: bool = False
+    extra_platforms: tuple[str, ...] = ()
+    """Names of installed drivers beyond the catalogue."""
+    sizes: Mapping[str, Any] = field(default_factory=dict)
+    """Parsed user data over catalog/sizes.yaml."""
+    models: Mapping[str, Any] = field(default_factory=dict)
+    """Parsed user data over catalog/models.yaml."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DesiredModel:
+    """One model: what was written, where it goes, and what becomes of every part of it."""
+
+    key: str
+    spec: ModelSpec
+    driver: str
+    """The platform's name; empty where the options name none."""
+    findings: tuple[Finding, ...] = ()
+    resolution: tuple[str, ...] = ()
+    """How platform, size and model were arrived at, one step each."""
+    instance_types: tuple[str, ...] = ()
+    """Native types, best first; empty where the platform has none or chooses itself."""
+    options: Options = field(default_factory=lambda: NO_OPTIONS)
+    """All levels, typed; the spec has only what the Compose files say."""
+    identity: Identity | None = None
+    candidate: Candidate | None = None
+    """What would be served; None where the model is refused."""
+    registry: str = ""
+    """Host the reference points to; empty for a file."""
+    location: Location
+    option_locations: Mapping[str, Location] = field(default_factory=dict)
+    problems: tuple[InputError, ...] = ()
+
+    @property
+    def protected(self) -> bool:
+        """`cloud.protect`: never deleted."""
+        option = self.options.get("cloud.protect")
+        return option is not None and option.value is True
+
+    @property
+    def refused(self) -> str:
+        """Why nothing is done about it; empty for a model that is fine."""
+        more = f" (and {len(self.problems) - 1} more)" if len(self.problems) > 1 else ""
+        return f"{self.problems[0].message}{more}" if self.problems else ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Desired:
+    """Everything that a project asks for."""
+
+    judged: Mapping[str, DesiredModel]
+    """Every model that is wanted, in the file's order, the refused ones among them."""
+    project_problems: tuple[InputError, ...] = ()
+    """What is wrong with the project's own defaults; every model is refused then."""
+
+    @cached_property
+    def models(self) -> Mapping[str, DesiredModel]:
+        """Those to act upon."""
+        return {key: model for key, model in self.judged.items() if not model.problems}
+
+    @cached_property
+    def refused(self) -> Mapping[str, str]:
+        """Those that stay as they are, with the reason."""
+        return {key: model.refused for key, model in self.judged.items() if model.problems}
+
+    @cached_property
+    def problems(self) -> tuple[InputError, ...]:
+        """Everything that must change in the file, each at its place, once."""
+        own = [problem for model in self.judged.values() for problem in model.problems]
+        return (*self.project_problems, *(problem for problem in own if problem not in self.project_problems))
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over which models are wanted, as what, where, and which are refused."""
+        lines = (
+            f"{key}\0{model.spec.digest}\0{model.driver}\0{'refused' if model.problems else ''}\n"
+            for key, model in sorted(self.judged.items())
+        )
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def desired(project: Project, settings: DesiredSettings | None = None) -> Desired:
+    """What the project asks for. Never raises for what is written in it: `Desired.problems` has that."""
+    judge = _Judge(project, settings or DesiredSettings())
+    return Desired(
+        judged={key: judge.model(model) for key, model in project.models.items()},
+        project_problems=judge.defaults.problems,
+    )
+
+
+class _Judge:
+    """One project being judged. A thousand models say the same few things, so each distinct thing is judged once."""
+
+    def __init__(self, project: Project, settings: DesiredSettings) -> None:
+        self._settings = settings
+        self._read = partial(
+            read_options, allow_unknown=settings.allow_unknown_options, platforms=settings.extra_platforms
+        )
+        self.defaults = self._read(project.defaults, Level.PROJECT, path="x-cloud-options")
+        self._tool = self._tool_options()
+        self._placing = PlacementDefaults(settings.default_platform, settings.provider_defaults)
+        self._placements: dict[tuple[str, ...], Placement | Unplaceable] = {}
+        self._identities: dict[str, tuple[Reference, Identity] | ValueError] = {}
+        self._findings: dict[tuple[Any, ...], tuple[Finding, ...]] = {}
+
+    def model(self, model: Model) -> DesiredModel:
+        reading = self._read(model.options, Level.MODEL, path=f"models.{model.key}")
+        options = overlay(reading.options, self.defaults.options, self._tool.options)
+        spec = _spec(model, reading.options, self.defaults.options)
+        case = _Case(self, model, spec, options)
+        problems = (*self.defaults.problems, *self._tool.problems, *reading.problems)
+        return case.judged(problems)
+
+    def placement(self, options: Options) -> Placement | Unplaceable:
+        key = placement_key(options)
+        if key not in self._placements:
+            try:
+                self._placements[key] = infer_platform(options, self._placing, self.sizes["sizes"])
+            except Unplaceable as wrong:
+                self._placements[key] = wrong
+        return self._placements[key]
+
+    def identity(self, text: str) -> tuple[Reference, Identity] | ValueError:
+        if text not in self._identities:
+            try:
+                reference = parse_reference(text)
+                self._identities[text] = reference, identities.identify(reference, self.models)
+            except ValueError as wrong:
+                self._identities[text] = wrong
+        return self._identities[text]
+
+    def findings(self, spec: ModelSpec, platform: str) -> tuple[Finding, ...]:
+        engine = manifest.engine_of(spec, platform)
+        key = (platform, engine, spec.context_size is None, spec.runtime_flags, tuple(spec.options))
+        if key not in self._findings:
+            entry = catalog.platforms().platforms.get(platform)
+            honoured = entry.honoured if entry is not None and entry.available else None
+            self._findings[key] = manifest.check(spec, platform, honoured)
+        return self._findings[key]
+
+    @cached_property
+    def sizes(self) -> Mapping[str, Any]:
+        return catalog.merge(catalog.sizes(), self._settings.sizes) if self._settings.sizes else catalog.sizes()
+
+    @cached_property
+    def models(self) -> Mapping[str, Mapping[str, Any]]:
+        ours = catalog.models()
+        merged: Mapping[str, Any] = catalog.merge(ours, self._settings.models) if self._settings.models else ours
+        known: Mapping[str, Mapping[str, Any]] = merged["models"]
+        return known
+
+    def _tool_options(self) -> Reading:
+        place = Location(self._settings.options_file)
+        raw = [RawOption(key, text, place) for key, text in self._settings.options.items()]
+        return self._read(raw, Level.TOOL, path="options")
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """One model being judged."""
+
+    judge: _Judge
+    model: Model
+    spec: ModelSpec
+    options: Options
+
+    def judged(self, problems: tuple[InputError, ...]) -> DesiredModel:
+        found = self.judge.identity(self.model.model)
+        reference, identity = (None, None) if isinstance(found, ValueError) else found
+        placement = self.judge.placement(self.options) if not problems else Unplaceable("", "")
+        where = self._narrowed(placement) if isinstance(placement, Placement) else Placement("", (), ())
+        findings = self.judge.findings(self.spec, where.platform) if where.platform else ()
+        offer = self._offer(identity, where.platform) if identity is not None and where.platform else None
+        candidate = offer if isinstance(offer, Candidate) else None
+        wrong = [*problems, *self._wrong(found, placement if not problems else where, findings, offer)]
+        return DesiredModel(
+            key=self.model.key,
+            spec=self.spec,
+            driver=where.platform,
+            findings=findings,
+            resolution=(*where.steps, *self._identity_steps(identity, candidate)),
+            instance_types=where.instance_types,
+            options=self.options,
+            identity=identity,
+            candidate=candidate,
+            registry=reference.host if reference is not None else "",
+            location=self.model.location,
+            option_locations={key: option.location for key, option in self.options.items()},
+            problems=tuple(wrong),
+        )
+
+    def _narrowed(self, placement: Placement) -> Placement:
+        """Without the stand-ins that lack the accelerators asked for; all of them lacking is a conflict, reported so."""
+        natives = fitting(self.options, placement.instance_types, self.judge.sizes["families"])
+        if not natives or natives[0] == placement.instance_types[0]:
+            return replace(placement, instance_types=natives or placement.instance_types)
+        asked = next(key for key in ("cloud.accelerator", "cloud.accelerator-memory") if key in self.options)
+        steps = (*placement.steps, f"{asked}={self.options[asked].text} → {natives[0]}")
+        return replace(placement, instance_types=natives, steps=steps)
+
+    def _wrong(
+        self,
+        found: tuple[Reference, Identity] | ValueError,
+        placement: Placement | Unplaceable,
+        findings: tuple[Finding, ...],
+        offer: Candidate | str | None,
+    ) -> Iterator[InputError]:
+        if isinstance(found, ValueError):
+            yield self._problem("model", str(found))
+        if isinstance(placement, Unplaceable):
+            yield self._problem(placement.key, str(placement))
+        else:
+            for key, text in conflicts(self.options, placement.instance_types, self.judge.sizes["families"]):
+                yield self._problem(key, text)
+        for finding in findings:
+            if finding.handling is Handling.REJECTED:
+                yield self._problem(finding.key, f"{finding.key}: {finding.detail}")
+        if isinstance(offer, str):
+            yield self._problem("cloud.platform", offer)
+
+    def _offer(self, identity: Identity, platform: str) -> Candidate | str:
+        """What would be served; a text says why nothing is."""
+        named = self.options.get("cloud.model-id") or self.options.get("cloud.model-source")
+        if named is not None:
+            return Candidate(named.text, identities.Match.EXACT, f"named by {named.key}")
+        offers = identities.candidates(
+            identity,
+            platform,
+            self.judge.models,
+            reference=self.model.model,
+            serving=self._text("cloud.serving", "auto"),
+        )
+        fitting = identities.accepted(offers, identity, self._text("cloud.substitute", "never"))
+        return fitting[0] if fitting else identities.refusal(identity, platform, offers)
+
+    def _identity_steps(self, identity: Identity | None, candidate: Candidate | None) -> tuple[str, ...]:
+        if identity is None or candidate is None or candidate.model_id == self.model.model:
+            return ()
+        return (candidate.line(identity),)
+
+    def _problem(self, key: str, text: str) -> InputError:
+        return InputError(text, self._place(key), path=f"models.{self.model.key}")
+
+    def _place(self, key: str) -> Location:
+        if key in self.options:
+            return self.options[key].location
+        if key == "context_size" and self.model.context_location is not None:
+            return self.model.context_location
+        if key.startswith("runtime_flags["):
+            index = int(key.removeprefix("runtime_flags[").removesuffix("]"))
+            return dict(enumerate(self.model.flag_locations)).get(index, self.model.location)
+        return self.model.location
+
+    def _text(self, key: str, otherwise: str) -> str:
+        option = self.options.get(key)
+        return option.text if option is not None else otherwise
+
+
+def _spec(model: Model, own: Options, defaults: Options) -> ModelSpec:
+    texts = {key: option.text for key, option in own.items()}
+    for key, option in defaults.items():
+        texts.setdefault(key, option.text)
+    return ModelSpec(
+        model=model.model, context_size=model.context_size, runtime_flags=model.runtime_flags, options=texts
+    )
