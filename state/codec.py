@@ -50,26 +50,27 @@ class _Plan:
         self.kind = kind
         hints = get_type_hints(kind)
         self.writers = tuple((f.name, _default(f), _writer(hints[f.name])) for f in fields(kind))
+        self.plain = {f.name: hints[f.name] for f in fields(kind) if hints[f.name] in (str, int, bool, float)}
         self.readers = {f.name: _reader(hints[f.name]) for f in fields(kind)}
-        self.required = frozenset(f.name for f in fields(kind) if _default(f) is MISSING)
 
     def encode(self, record: Any) -> dict[str, Any]:
         values = ((name, default, write, getattr(record, name)) for name, default, write in self.writers)
         return {name: write(value) for name, default, write, value in values if value != default}
 
     def decode(self, value: Any) -> Any:
-        if not isinstance(value, dict):
+        """The record; `value` is used up. Written for speed: a pass may load thousands of records."""
+        if type(value) is not dict:
             raise _unsound(self.kind, "it is not a JSON object")
-        readers = self.readers
+        plain, readers = self.plain, self.readers
         try:
-            given = {name: readers[name](each) for name, each in value.items()}
+            for name, each in value.items():
+                if type(each) is not plain.get(name):
+                    value[name] = readers[name](each)
+            return self.kind(**value)
         except KeyError as exc:
             raise _newer(self.kind, f"field {exc.args[0]!r}") from exc
         except (TypeError, ValueError) as exc:
             raise _unsound(self.kind, str(exc)) from exc
-        if not self.required <= given.keys():
-            raise _unsound(self.kind, f"{', '.join(sorted(self.required - given.keys()))} is missing")
-        return self.kind(**given)
 
 
 def _default(field: Field[Any]) -> Any:
@@ -114,7 +115,7 @@ def _reader(hint: Any) -> _Convert:
     elif is_dataclass(hint):
         read = _plan(hint).decode  # type: ignore[arg-type]
     elif isinstance(hint, type) and issubclass(hint, Enum):
-        read = hint
+        read = _one_of(hint)
     elif get_origin(hint) is tuple:
         read = _read_texts
     elif get_origin(hint) is Mapping:
@@ -163,6 +164,17 @@ def _exactly(kind: type) -> _Convert:
         if type(value) is not kind:
             raise TypeError(f"expected {kind.__name__}, found {value!r}")
         return value
+
+    return read
+
+
+def _one_of(kind: type[Enum]) -> _Convert:
+    members = {member.value: member for member in kind}
+
+    def read(value: Any) -> Any:
+        if value not in members:
+            raise ValueError(f"{value!r} is no {kind.__name__}; it may come from a newer release")
+        return members[value]
 
     return read
 

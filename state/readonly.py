@@ -91,29 +91,30 @@ def _copy_to_memory(place: Place) -> sqlite3.Connection:
     for _ in range(_TRIES):
         before = _stamp(place)
         try:
-            memory = _copy_once(place)
+            memory, guarded = _copy_once(place)
         except sqlite3.OperationalError as exc:
             # Somebody opened or closed the state while we chose how to read it: choose again.
             if _stamp(place) == before:
                 raise as_state_error(exc, place.database) from exc
             continue
-        if _stamp(place) == before or _size(place.wal):
+        if guarded or _stamp(place) == before:
             return memory
         memory.close()
     raise StateBusy(f"the state {place.database} changed all the time while it was read; try again in a moment")
 
 
-def _copy_once(place: Place) -> sqlite3.Connection:
+def _copy_once(place: Place) -> tuple[sqlite3.Connection, bool]:
+    """A copy, and whether SQLite's locks guarded it; if not, it is only good when the files did not change."""
     place.check_present()
     if not _size(place.wal):
-        return _into_memory(place.database, "ro&immutable=1")
+        return _into_memory(place.database, "ro&immutable=1"), False
     if place.shm.exists():
-        return _into_memory(place.database, "ro&readonly_shm=1")
+        return _into_memory(place.database, "ro&readonly_shm=1"), True
     with tempfile.TemporaryDirectory(prefix="state-") as folder:
         copy = Place(Path(folder) / place.database.name)
         shutil.copyfile(place.database, copy.database)
         shutil.copyfile(place.wal, copy.wal)
-        return _into_memory(copy.database, "rw")
+        return _into_memory(copy.database, "rw"), False
 
 
 def _into_memory(database: Path, mode: str) -> sqlite3.Connection:
