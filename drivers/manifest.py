@@ -33,6 +33,22 @@ def check(spec: ModelSpec, platform: str, implemented: frozenset[str] | None = N
     return tuple(findings)
 
 
+def is_inert(key: str, platform: str, implemented: frozenset[str] | None = None) -> bool:
+    """Whether a change of this key of `ModelSpec.fields()` needs nothing done on the platform.
+
+    True for what the reconciler itself honours, for what is meant for another platform, and for what is ignored.
+    """
+    if key in ("model", "runtime_flags"):
+        return False
+    if key == "context_size":
+        entry = catalog.platforms().platforms.get(platform)
+        return entry is not None and entry.engine == "managed"
+    entry_of_key = catalog.vocabulary().keys.get(key)
+    if entry_of_key is not None and entry_of_key.engine:
+        return True
+    return _option(key, platform, implemented).handling in (Handling.IGNORED, Handling.INACTIVE)
+
+
 def engine_of(spec: ModelSpec, platform: str) -> str:
     """The inference engine: what `cloud.engine` says, else the platform's own; `managed` where nobody may choose."""
     entry = catalog.platforms().platforms.get(platform)

@@ -16,11 +16,20 @@ from typing import Any
 from drivers import catalog, manifest
 from drivers.base import Finding, Handling, ModelSpec
 from drivers.modelstore.reference import Reference, parse_reference
-from reconciler import identity as identities
 from reconciler.compose.project import Model, Project, RawOption
 from reconciler.errors import InputError, Location
-from reconciler.identity import Candidate, Identity
-from reconciler.options import NO_OPTIONS, Level, Options, Reading, conflicts, fitting, overlay, read_options
+from reconciler.identity import Candidate, Identity, Match, accepted, candidates, identify, refusal
+from reconciler.options import (
+    ACCELERATOR_KEYS,
+    NO_OPTIONS,
+    Level,
+    Options,
+    Reading,
+    conflicts,
+    fitting,
+    overlay,
+    read_options,
+)
 from reconciler.placement import Placement, PlacementDefaults, Unplaceable, infer_platform, placement_key
 
 
@@ -139,6 +148,7 @@ class _Judge:
         self._placing = PlacementDefaults(settings.default_platform, settings.provider_defaults)
         self._placements: dict[tuple[str, ...], Placement | Unplaceable] = {}
         self._identities: dict[str, tuple[Reference, Identity] | ValueError] = {}
+        self._offers: dict[tuple[str, ...], Candidate | str] = {}
         self._findings: dict[tuple[Any, ...], tuple[Finding, ...]] = {}
 
     def model(self, model: Model) -> DesiredModel:
@@ -162,10 +172,18 @@ class _Judge:
         if text not in self._identities:
             try:
                 reference = parse_reference(text)
-                self._identities[text] = reference, identities.identify(reference, self.models)
+                self._identities[text] = reference, identify(reference, self.models)
             except ValueError as wrong:
                 self._identities[text] = wrong
         return self._identities[text]
+
+    def offer(self, identity: Identity, platform: str, written: str, serving: str, substitute: str) -> Candidate | str:
+        key = (written, platform, serving, substitute)
+        if key not in self._offers:
+            found = candidates(identity, platform, self.models, reference=written, serving=serving)
+            good = accepted(found, identity, substitute)
+            self._offers[key] = good[0] if good else refusal(identity, platform, found)
+        return self._offers[key]
 
     def findings(self, spec: ModelSpec, platform: str) -> tuple[Finding, ...]:
         engine = manifest.engine_of(spec, platform)
@@ -228,11 +246,11 @@ class _Case:
         )
 
     def _narrowed(self, placement: Placement) -> Placement:
-        """Without the stand-ins that lack the accelerators asked for; all of them lacking is a conflict, reported so."""
+        """Without the stand-ins that lack the accelerators asked for; all of them lacking is a conflict."""
         natives = fitting(self.options, placement.instance_types, self.judge.sizes["families"])
         if not natives or natives[0] == placement.instance_types[0]:
             return replace(placement, instance_types=natives or placement.instance_types)
-        asked = next(key for key in ("cloud.accelerator", "cloud.accelerator-memory") if key in self.options)
+        asked = next(key for key in ACCELERATOR_KEYS if key in self.options)
         steps = (*placement.steps, f"{asked}={self.options[asked].text} → {natives[0]}")
         return replace(placement, instance_types=natives, steps=steps)
 
@@ -260,16 +278,9 @@ class _Case:
         """What would be served; a text says why nothing is."""
         named = self.options.get("cloud.model-id") or self.options.get("cloud.model-source")
         if named is not None:
-            return Candidate(named.text, identities.Match.EXACT, f"named by {named.key}")
-        offers = identities.candidates(
-            identity,
-            platform,
-            self.judge.models,
-            reference=self.model.model,
-            serving=self._text("cloud.serving", "auto"),
-        )
-        fitting = identities.accepted(offers, identity, self._text("cloud.substitute", "never"))
-        return fitting[0] if fitting else identities.refusal(identity, platform, offers)
+            return Candidate(named.text, Match.EXACT, f"named by {named.key}")
+        serving, substitute = self._text("cloud.serving", "auto"), self._text("cloud.substitute", "never")
+        return self.judge.offer(identity, platform, self.model.model, serving, substitute)
 
     def _identity_steps(self, identity: Identity | None, candidate: Candidate | None) -> tuple[str, ...]:
         if identity is None or candidate is None or candidate.model_id == self.model.model:

@@ -21,6 +21,9 @@ MOST_INSTANCE_TYPES = 5
 """Platforms take no longer list of stand-ins."""
 
 
+ACCELERATOR_KEYS = ("cloud.accelerator", "cloud.accelerator-memory")
+
+
 class Level(Enum):
     """Who wrote an option; the nearest to the model wins."""
 
@@ -103,6 +106,8 @@ def fitting(
     options: Options, instance_types: Sequence[str], families: Mapping[str, Mapping[str, object]]
 ) -> tuple[str, ...]:
     """Those instance types that have the accelerators asked for, as far as the catalogue knows what they have."""
+    if not any(key in options for key in ACCELERATOR_KEYS):
+        return tuple(instance_types)
     return tuple(native for native in instance_types if not any(_accelerator_conflicts(options, native, families)))
 
 
