@@ -19,9 +19,10 @@ def clean(text: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """`0.6 s`, `12 s`, `1 min 5 s`, `2 h 3 min`, `3 d 4 h`: the two largest units, rounded down past ten seconds."""
-    if seconds < 9.95:
-        return f"{max(seconds, 0.0):.1f} s"
+    """`0.6 s`, `12 s`, `1 min 5 s`, `2 h 3 min`, `3 d 4 h`: the two largest units, rounded down."""
+    if seconds < 10:
+        # The hair keeps 0.3 from becoming 0.2: a tenth is not exact in binary.
+        return f"{int(max(seconds, 0.0) * 10 + 1e-9) / 10} s"
     total = int(seconds)
     if total < 60:
         return f"{total} s"

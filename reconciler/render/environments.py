@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from drivers.base import NOTHING, Auth, Endpoint
 from reconciler.compose.project import Binding, Project, Service
 from reconciler.errors import InputError
-from reconciler.render.grammar import RESERVED, VARIABLE, checked_text, checked_url, shown
+from reconciler.render.grammar import RESERVED, VARIABLE, checked_text, shown
 from reconciler.render.network import HOST_GATEWAY, Caution, View, host_url, who
 
 
@@ -18,11 +18,11 @@ class ServiceEnvironment:
 
     name: str
     active: bool
-    variables: Mapping[str, str] = NOTHING
+    variables: Mapping[str, str] = field(default_factory=dict)
     """As the service's container must see them."""
-    host_variables: Mapping[str, str] = NOTHING
+    host_variables: Mapping[str, str] = field(default_factory=dict)
     """The same variables for a process that runs on this host without a container."""
-    key_variables: Mapping[str, str] = NOTHING
+    key_variables: Mapping[str, str] = field(default_factory=dict)
     """Variable to the path of the file that holds its key; the key itself is read by whoever writes."""
     needs_host_gateway: bool = False
     """The container needs an `extra_hosts` entry that it does not have yet."""
@@ -101,7 +101,7 @@ class _Claims:
     def values(self, binding: Binding, key_var: str, endpoint: Endpoint, url: str) -> None:
         model_id = checked_text(endpoint.model_id)
         # Written in this order, because Compose lets the URL win where both name the same variable.
-        self.seen_inside |= {binding.model_var: model_id} | {binding.endpoint_var: checked_url(url)}
+        self.seen_inside |= {binding.model_var: model_id} | {binding.endpoint_var: url}
         self.seen_outside |= {binding.model_var: model_id} | {binding.endpoint_var: host_url(endpoint)}
         if endpoint.auth is Auth.API_KEY and endpoint.key_file is not None:
             self.keys[key_var] = endpoint.key_file

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 import re
-from urllib.parse import urlsplit
+from dataclasses import dataclass
 
 # No userinfo, no query, no fragment, nothing that a shell, YAML, an env file or Compose could read as its own.
 _URL = re.compile(
-    r"https?://(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?"
-    r"(?:/[A-Za-z0-9._~%:@+=-]*)*"
+    r"(?P<scheme>https?)://(?P<host>[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]{2,45}\])"
+    r"(?::(?P<port>[0-9]{1,5}))?(?P<path>(?:/[A-Za-z0-9._~%:@+=-]*)*)"
 )
 VARIABLE = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]*")
 _FORBIDDEN_IN_VALUES = frozenset("\"'`$\\")
@@ -22,17 +22,34 @@ RESERVED = re.compile(
 )
 
 
-def checked_url(url: str) -> str:
-    if not _URL.fullmatch(url) or not 0 < (urlsplit(url).port or 1) < 65536:
+@dataclass(frozen=True, slots=True)
+class Url:
+    """A URL that may be written anywhere. `host` has its brackets, `port` is empty where none was given."""
+
+    scheme: str
+    host: str
+    port: str
+    path: str
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.host}{':' if self.port else ''}{self.port}{self.path}"
+
+
+def checked_url(url: str) -> Url:
+    """The URL in its parts, or ValueError."""
+    found = _URL.fullmatch(url)
+    if found is None or not 0 < int(found["port"] or 80) < 65536:
         raise ValueError(f"an endpoint's URL is not one that may be written into an environment: {shown(url)}")
-    return url
+    return Url(found["scheme"], found["host"], found["port"] or "", found["path"])
 
 
 def checked_text(text: str) -> str:
+    """The model id, or ValueError."""
     if not text or not text.isprintable() or " " in text or _FORBIDDEN_IN_VALUES & set(text):
         raise ValueError(f"an endpoint's model id is not one that may be written into an environment: {shown(text)}")
     return text
 
 
 def shown(text: str) -> str:
+    """The text as a message or a comment may quote it: on one line, and in quotes unless it is a plain word."""
     return json.dumps(text) if not VARIABLE.fullmatch(text) else text

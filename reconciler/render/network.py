@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from ipaddress import ip_address
-from urllib.parse import SplitResult, urlsplit
+from dataclasses import dataclass, replace
 
 from drivers.base import Endpoint
 from reconciler.compose.project import Binding, Project, Service
@@ -37,7 +35,7 @@ class View:
         self._mode = _effective_mode(project, service)
 
     def url(self, binding: Binding, endpoint: Endpoint) -> str:
-        parts = urlsplit(checked_url(endpoint.url))
+        url = checked_url(endpoint.url)
         if self._mode == "none":
             self._warn(binding, "cannot be reached: the service has `network_mode: none`")
             return endpoint.url
@@ -45,12 +43,15 @@ class View:
             return endpoint.url
         if self._mode == "host":
             return host_url(endpoint)
-        if _is_loopback(parts.hostname or ""):
-            self._warn(binding, f"listens on {parts.hostname} only, which a container cannot reach; {_REMEDY}")
+        if _is_loopback(url.host):
+            self._warn(binding, f"listens on {url.host} only, which a container cannot reach; {_REMEDY}")
         if self._shares_a_container():
-            return endpoint.url  # Compose refuses extra_hosts here, so the name would lead nowhere.
+            # Compose refuses extra_hosts here, so the gateway's name would lead nowhere.
+            if url.host in _EVERYWHERE:
+                self._warn(binding, f"has no address but {url.host}, which leads a container to itself; {_REMEDY}")
+            return endpoint.url
         self.used_gateway = True
-        return _with_host(parts, HOST_GATEWAY)
+        return str(replace(url, host=HOST_GATEWAY))
 
     def _shares_a_container(self) -> bool:
         return self._own_mode.startswith(("service:", "container:"))
@@ -60,6 +61,7 @@ class View:
 
 
 _REMEDY = "let it listen on the address of Docker's bridge, or give the service `network_mode: host`"
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
 
 
 def _effective_mode(project: Project, service: Service) -> str:
@@ -75,25 +77,21 @@ def _effective_mode(project: Project, service: Service) -> str:
 
 def host_url(endpoint: Endpoint) -> str:
     """The URL for a process of this host: one that listens everywhere is asked over loopback."""
-    parts = urlsplit(checked_url(endpoint.url))
-    everywhere = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}
-    if endpoint.on_this_host and parts.hostname in everywhere:
-        return _with_host(parts, everywhere[parts.hostname])
+    url = checked_url(endpoint.url)
+    if endpoint.on_this_host and url.host in _EVERYWHERE:
+        return str(replace(url, host=_EVERYWHERE[url.host]))
     return endpoint.url
 
 
-def _with_host(parts: SplitResult, host: str) -> str:
-    port = f":{parts.port}" if parts.port is not None else ""
-    return parts._replace(netloc=f"{host}{port}").geturl()
-
-
 def _is_loopback(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
+    if host.startswith("["):
+        from ipaddress import AddressValueError, IPv6Address  # slow to import, and IPv6 is rare here
+
+        try:
+            return IPv6Address(host.strip("[]")).is_loopback
+        except AddressValueError:
+            return False
+    return host == "localhost" or host.endswith(".localhost") or host.startswith("127.")
 
 
 def who(service: Service, binding: Binding) -> str:
