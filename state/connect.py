@@ -33,14 +33,19 @@ def make_durable(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA foreign_keys = ON")
 
 
-def create_database(place: Place, lineage: str) -> None:
+def create_database(place: Place, lineage: str, *, after_loss: bool = False) -> None:
     """Make a new state, whole or not at all, and its marker. Raises StateError when something is there already.
 
     It is made under another name and linked into place, because a link never replaces what somebody else made in
     the meantime. The database comes before the marker: a crash between them leaves a sound state, not a lost one.
+    `after_loss` says that the caller knows of the marker and carries on its lineage.
     """
-    place.make_folders()
-    place.check_vacant()
+    try:
+        place.make_folders()
+    except OSError as exc:
+        raise StateError(f"the folders of the state {place.database} cannot be made: {exc.strerror}") from exc
+    if not after_loss:
+        place.check_vacant()
     draft = place.database.with_name(f"{place.database.name}.new-{os.getpid()}")
     try:
         # Made by us, not by SQLite: it gives its -wal and -shm the mode of the file, and the umask is the process's.

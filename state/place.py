@@ -112,12 +112,14 @@ class Place:
         return StateLost(f"the state {self.database} is gone: its marker is still there. {self._way_out()}")
 
     def _emptied(self) -> StateLost:
+        if self.read_marker() is None:
+            return StateLost(f"{self.database} has zero bytes and is no state; remove it if nothing was lost with it")
         return StateLost(f"the state {self.database} has zero bytes: its content is gone. {self._way_out()}")
 
     def _way_out(self) -> str:
         return (
-            f"What it had made may still be running. Restore a copy from {self.backups} (`reconcile doctor` helps), "
-            f"or, to begin anew with another identity, remove {self.database} and {self.marker}"
+            "What it had made may still be running. `reconcile doctor` shows the ways back: "
+            f"a copy from {self.backups}, or beginning again under the identity in {self.marker}"
         )
 
 

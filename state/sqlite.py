@@ -47,8 +47,10 @@ class SqliteStore:
         self._guard = threading.RLock()
 
     @classmethod
-    def create(cls, path: Path, *, clock: Clock | None = None, any_filesystem: bool = False) -> SqliteStore:
-        """Make a new, empty state with a lineage of its own, and open it.
+    def create(
+        cls, path: Path, *, lineage: str | None = None, clock: Clock | None = None, any_filesystem: bool = False
+    ) -> SqliteStore:
+        """Make a new, empty state with a lineage of its own (a fresh UUID unless one is given), and open it.
 
         Raises StateError where something is, StateLost where a state once was, and for a network filesystem unless
         `any_filesystem`.
@@ -58,7 +60,7 @@ class SqliteStore:
         place = Place(Path(os.path.abspath(path)))
         if not any_filesystem:
             refuse_network_filesystem(place.database)
-        create_database(place, str(uuid.uuid4()))
+        create_database(place, lineage or str(uuid.uuid4()))
         return cls.open(path, clock=clock, any_filesystem=any_filesystem)
 
     @classmethod
