@@ -33,6 +33,12 @@ def check(spec: ModelSpec, platform: str, implemented: frozenset[str] | None = N
     return tuple(findings)
 
 
+def honoured(platform: str) -> frozenset[str] | None:
+    """The option keys that this release honours on a platform, by the catalogue; None where it has no driver for it."""
+    entry = catalog.platforms().platforms.get(platform)
+    return entry.honoured if entry is not None and entry.available else None
+
+
 def is_inert(key: str, platform: str, implemented: frozenset[str] | None = None) -> bool:
     """Whether a change of this key of `ModelSpec.fields()` needs nothing done on the platform.
 
@@ -88,7 +94,7 @@ def _option(key: str, platform: str, implemented: frozenset[str] | None) -> Find
     if handling is Handling.IGNORED:
         return Finding(key, handling, f"has no meaning on {platform}")
     if handling is Handling.REJECTED:
-        return Finding(key, handling, f"{platform} cannot do this: leave '{key}' out")
+        return Finding(key, handling, f"{platform} cannot do this; leave the option out")
     if not _is_honoured(key, entry, implemented):
         return Finding(key, Handling.IGNORED, NOT_YET)
     return Finding(key, handling, entry.how.get(platform, "") if entry is not None else "")

@@ -102,10 +102,10 @@ def _described(entry: catalog.Platform) -> Description:
 
 def _option_count(entry: catalog.Platform) -> int:
     from drivers.base import Handling, ModelSpec
-    from drivers.manifest import check
+    from drivers.manifest import check, honoured
 
     spec = ModelSpec(model="", options=dict.fromkeys(catalog.vocabulary().keys, ""))
-    findings = check(spec, entry.name, entry.honoured if entry.available else None)
+    findings = check(spec, entry.name, honoured(entry.name))
     return sum(finding.handling in (Handling.HONOURED, Handling.TRANSLATED) for finding in findings[1:])
 
 

@@ -12,17 +12,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from drivers.schedules import Schedule, schedule
 from drivers.shapes import SHAPES
 
-_DURATION = re.compile(r"(\d{1,9})(s|m|h|d)")
-_SIZE = re.compile(r"(\d{1,12}(?:\.\d{1,6})?)\s?([kKMGT]i?)?B?")
-_NUMBER = re.compile(r"-?\d{1,15}(?:\.\d{1,9})?")
+_DURATION = re.compile(r"([0-9]{1,9})(s|m|h|d)")
+_SIZE = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?) ?(?:([kKMGT]i?)B?|B)")
+_NUMBER = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,9})?")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _POWERS = {"k": 1, "m": 2, "g": 3, "t": 4}
 _TRUE, _FALSE = frozenset({"true", "yes", "on", "1"}), frozenset({"false", "no", "off", "0"})
-_CRON_BOUNDS = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
-_CRON_PART = re.compile(r"(\*|\d{1,2}(?:-\d{1,2})?)(?:/(\d{1,2}))?")
-_TIMEZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z][A-Za-z0-9_+-]*){0,2}")
 _LONGEST = 4096
 
 
@@ -35,15 +33,6 @@ class Range:
 
     def __contains__(self, number: float) -> bool:
         return self.low <= number <= self.high
-
-
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """When a model comes up and goes down: five-field cron expressions, and the time zone they are meant in."""
-
-    up: str
-    down: str
-    timezone: str = "UTC"
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,54 +187,20 @@ def retry(text: str) -> Retry:
     return Retry(int(attempts), backoff_s)
 
 
-def schedule(text: str) -> Schedule:
-    """`up@0 8 * * 1-5; down@0 20 * * 1-5; Europe/Berlin`. Checked for shape; a zone may not exist."""
-    wrong = ValueError(f"{text!r} is not a schedule: write up@0 8 * * 1-5; down@0 20 * * 1-5; Europe/Berlin")
-    parts = [part.strip() for part in text.split(";")]
-    if not 2 <= len(parts) <= 3 or not parts[0].startswith("up@") or not parts[1].startswith("down@"):
-        raise wrong
-    timezone = parts[2] if len(parts) == 3 else "UTC"
-    if _TIMEZONE.fullmatch(timezone) is None:
-        raise wrong
-    return Schedule(cron(parts[0].removeprefix("up@")), cron(parts[1].removeprefix("down@")), timezone)
-
-
-def cron(text: str) -> str:
-    """A five-field cron expression in numbers, in canonical spacing."""
-    fields = text.split()
-    good = len(fields) == 5 and all(
-        _is_cron_field(field, low, high) for field, (low, high) in zip(fields, _CRON_BOUNDS, strict=True)
-    )
-    if not good:
-        raise ValueError(f"{text!r} is not a cron expression: minute hour day month weekday, in numbers")
-    return " ".join(fields)
-
-
-def _is_cron_field(field: str, low: int, high: int) -> bool:
-    for part in field.split(","):
-        match = _CRON_PART.fullmatch(part)
-        if match is None or match[2] in ("0", "00"):
-            return False
-        ends = [] if match[1] == "*" else [int(end) for end in match[1].split("-")]
-        if ends != sorted(ends) or any(not low <= end <= high for end in ends):
-            return False
-    return True
-
-
 def _ends(text: str, one: Callable[[str], float]) -> Range:
     low, dots, high = text.partition("..")
     found = Range(one(low), one(high)) if dots else Range(one(text), one(text))
-    if found.low > found.high or found.low < 0:
-        raise ValueError(f"{text!r} is not a range: write 2 or 1..4, the smaller end first")
+    if found.low > found.high:
+        raise ValueError(f"{text!r} is not a range: the smaller end comes first")
     return found
 
 
 def whole_range(text: str) -> Range:
     """`2`, or `1..4`, in whole numbers."""
-    found = _ends(text, number)
-    if found.low % 1 or found.high % 1:
-        raise ValueError(f"{text!r} is not a whole number or a range of them: write 2 or 1..4")
-    return found
+    try:
+        return _ends(text, integer)
+    except ValueError as wrong:
+        raise ValueError(f"{wrong}: write 2 or 1..4") from None
 
 
 def _accelerator(item: str) -> Accelerator:

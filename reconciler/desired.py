@@ -13,24 +13,24 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
 
-from drivers import catalog, manifest
+from drivers import catalog
 from drivers.base import Finding, Handling, ModelSpec
-from drivers.modelstore.reference import Reference, parse_reference
+from drivers.modelstore.reference import Reference
 from reconciler.compose.project import Model, Project, RawOption
 from reconciler.errors import InputError, Location
-from reconciler.identity import Candidate, Identity, Match, accepted, candidates, identify, refusal
+from reconciler.identity import Candidate, Identity, Match
+from reconciler.lookup import Lookup
 from reconciler.options import (
     ACCELERATOR_KEYS,
     NO_OPTIONS,
     Level,
     Options,
-    Reading,
     conflicts,
     fitting,
     overlay,
     read_options,
 )
-from reconciler.placement import Placement, PlacementDefaults, Unplaceable, infer_platform, placement_key
+from reconciler.placement import Placement, PlacementDefaults, Unplaceable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +98,7 @@ class Desired:
     judged: Mapping[str, DesiredModel]
     """Every model that is wanted, in the file's order, the refused ones among them."""
     project_problems: tuple[InputError, ...] = ()
-    """What is wrong with the project's own defaults; every model is refused then."""
+    """What is wrong with the project's defaults or the tool's settings; every model is refused then."""
 
     @cached_property
     def models(self) -> Mapping[str, DesiredModel]:
@@ -131,101 +131,45 @@ def desired(project: Project, settings: DesiredSettings | None = None) -> Desire
     judge = _Judge(project, settings or DesiredSettings())
     return Desired(
         judged={key: judge.model(model) for key, model in project.models.items()},
-        project_problems=judge.defaults.problems,
+        project_problems=judge.problems,
     )
 
 
 class _Judge:
-    """One project being judged. A thousand models say the same few things, so each distinct thing is judged once."""
+    """One project being judged, model by model."""
 
     def __init__(self, project: Project, settings: DesiredSettings) -> None:
-        self._settings = settings
         self._read = partial(
             read_options, allow_unknown=settings.allow_unknown_options, platforms=settings.extra_platforms
         )
-        self.defaults = self._read(project.defaults, Level.PROJECT, path="x-cloud-options")
-        self._tool = self._tool_options()
-        self._placing = PlacementDefaults(settings.default_platform, settings.provider_defaults)
-        self._placements: dict[tuple[str, ...], Placement | Unplaceable] = {}
-        self._identities: dict[str, tuple[Reference, Identity] | ValueError] = {}
-        self._offers: dict[tuple[str, ...], Candidate | str] = {}
-        self._findings: dict[tuple[Any, ...], tuple[Finding, ...]] = {}
+        self._defaults = self._read(project.defaults, Level.PROJECT, path="x-cloud-options")
+        self._tool = self._read(_tool_options(settings), Level.TOOL, path="options")
+        self.problems = (*self._defaults.problems, *self._tool.problems, *_unknown_platforms(settings))
+        defaults = PlacementDefaults(settings.default_platform, settings.provider_defaults)
+        self.lookup = Lookup(settings.sizes, settings.models, defaults)
 
     def model(self, model: Model) -> DesiredModel:
         reading = self._read(model.options, Level.MODEL, path=f"models.{model.key}")
-        options = overlay(reading.options, self.defaults.options, self._tool.options)
-        spec = _spec(model, reading.options, self.defaults.options)
-        case = _Case(self, model, spec, options)
-        problems = (*self.defaults.problems, *self._tool.problems, *reading.problems)
-        return case.judged(problems)
-
-    def placement(self, options: Options) -> Placement | Unplaceable:
-        key = placement_key(options)
-        if key not in self._placements:
-            try:
-                self._placements[key] = infer_platform(options, self._placing, self.sizes["sizes"])
-            except Unplaceable as wrong:
-                self._placements[key] = wrong
-        return self._placements[key]
-
-    def identity(self, text: str) -> tuple[Reference, Identity] | ValueError:
-        if text not in self._identities:
-            try:
-                reference = parse_reference(text)
-                self._identities[text] = reference, identify(reference, self.models)
-            except ValueError as wrong:
-                self._identities[text] = wrong
-        return self._identities[text]
-
-    def offer(self, identity: Identity, platform: str, written: str, serving: str, substitute: str) -> Candidate | str:
-        key = (written, platform, serving, substitute)
-        if key not in self._offers:
-            found = candidates(identity, platform, self.models, reference=written, serving=serving)
-            good = accepted(found, identity, substitute)
-            self._offers[key] = good[0] if good else refusal(identity, platform, found)
-        return self._offers[key]
-
-    def findings(self, spec: ModelSpec, platform: str) -> tuple[Finding, ...]:
-        engine = manifest.engine_of(spec, platform)
-        key = (platform, engine, spec.context_size is None, spec.runtime_flags, tuple(spec.options))
-        if key not in self._findings:
-            entry = catalog.platforms().platforms.get(platform)
-            honoured = entry.honoured if entry is not None and entry.available else None
-            self._findings[key] = manifest.check(spec, platform, honoured)
-        return self._findings[key]
-
-    @cached_property
-    def sizes(self) -> Mapping[str, Any]:
-        return catalog.merge(catalog.sizes(), self._settings.sizes) if self._settings.sizes else catalog.sizes()
-
-    @cached_property
-    def models(self) -> Mapping[str, Mapping[str, Any]]:
-        ours = catalog.models()
-        merged: Mapping[str, Any] = catalog.merge(ours, self._settings.models) if self._settings.models else ours
-        known: Mapping[str, Mapping[str, Any]] = merged["models"]
-        return known
-
-    def _tool_options(self) -> Reading:
-        place = Location(self._settings.options_file)
-        raw = [RawOption(key, text, place) for key, text in self._settings.options.items()]
-        return self._read(raw, Level.TOOL, path="options")
+        options = overlay(reading.options, self._defaults.options, self._tool.options)
+        spec = _spec(model, reading.options, self._defaults.options)
+        return _Case(self.lookup, model, spec, options).judged((*self.problems, *reading.problems))
 
 
 @dataclass(frozen=True, slots=True)
 class _Case:
     """One model being judged."""
 
-    judge: _Judge
+    lookup: Lookup
     model: Model
     spec: ModelSpec
     options: Options
 
     def judged(self, problems: tuple[InputError, ...]) -> DesiredModel:
-        found = self.judge.identity(self.model.model)
+        found = self.lookup.identity(self.model.model)
         reference, identity = (None, None) if isinstance(found, ValueError) else found
-        placement = self.judge.placement(self.options) if not problems else Unplaceable("", "")
+        placement = self.lookup.placement(self.options) if not problems else Unplaceable("", "")
         where = self._narrowed(placement) if isinstance(placement, Placement) else Placement("", (), ())
-        findings = self.judge.findings(self.spec, where.platform) if where.platform else ()
+        findings = self.lookup.findings(self.spec, where.platform) if where.platform else ()
         offer = self._offer(identity, where.platform) if identity is not None and where.platform else None
         candidate = offer if isinstance(offer, Candidate) else None
         wrong = [*problems, *self._wrong(found, placement if not problems else where, findings, offer)]
@@ -247,7 +191,7 @@ class _Case:
 
     def _narrowed(self, placement: Placement) -> Placement:
         """Without the stand-ins that lack the accelerators asked for; all of them lacking is a conflict."""
-        natives = fitting(self.options, placement.instance_types, self.judge.sizes["families"])
+        natives = fitting(self.options, placement.instance_types, self.lookup.families)
         if not natives or natives[0] == placement.instance_types[0]:
             return replace(placement, instance_types=natives or placement.instance_types)
         asked = next(key for key in ACCELERATOR_KEYS if key in self.options)
@@ -266,11 +210,11 @@ class _Case:
         if isinstance(placement, Unplaceable):
             yield self._problem(placement.key, str(placement))
         else:
-            for key, text in conflicts(self.options, placement.instance_types, self.judge.sizes["families"]):
+            for key, text in conflicts(self.options, placement.instance_types, self.lookup.families):
                 yield self._problem(key, text)
         for finding in findings:
             if finding.handling is Handling.REJECTED:
-                yield self._problem(finding.key, f"{finding.key}: {finding.detail}")
+                yield self._problem(finding.key, f"{self._named(finding.key)}: {finding.detail}")
         if isinstance(offer, str):
             yield self._problem("cloud.platform", offer)
 
@@ -280,7 +224,7 @@ class _Case:
         if named is not None:
             return Candidate(named.text, Match.EXACT, f"named by {named.key}")
         serving, substitute = self._text("cloud.serving", "auto"), self._text("cloud.substitute", "never")
-        return self.judge.offer(identity, platform, self.model.model, serving, substitute)
+        return self.lookup.offer(identity, platform, self.model.model, serving, substitute)
 
     def _identity_steps(self, identity: Identity | None, candidate: Candidate | None) -> tuple[str, ...]:
         if identity is None or candidate is None or candidate.model_id == self.model.model:
@@ -290,14 +234,18 @@ class _Case:
     def _problem(self, key: str, text: str) -> InputError:
         return InputError(text, self._place(key), path=f"models.{self.model.key}")
 
+    def _named(self, key: str) -> str:
+        if key in self.options:
+            return f"option '{key}'"
+        return f"{key} '{self.model.runtime_flags[_index(key)]}'" if key.startswith("runtime_flags[") else key
+
     def _place(self, key: str) -> Location:
         if key in self.options:
             return self.options[key].location
         if key == "context_size" and self.model.context_location is not None:
             return self.model.context_location
         if key.startswith("runtime_flags["):
-            index = int(key.removeprefix("runtime_flags[").removesuffix("]"))
-            return dict(enumerate(self.model.flag_locations)).get(index, self.model.location)
+            return dict(enumerate(self.model.flag_locations)).get(_index(key), self.model.location)
         return self.model.location
 
     def _text(self, key: str, otherwise: str) -> str:
@@ -312,3 +260,20 @@ def _spec(model: Model, own: Options, defaults: Options) -> ModelSpec:
     return ModelSpec(
         model=model.model, context_size=model.context_size, runtime_flags=model.runtime_flags, options=texts
     )
+
+
+def _index(key: str) -> int:
+    return int(key.removeprefix("runtime_flags[").removesuffix("]"))
+
+
+def _tool_options(settings: DesiredSettings) -> tuple[RawOption, ...]:
+    place = Location(settings.options_file)
+    return tuple(RawOption(key, text, place) for key, text in settings.options.items())
+
+
+def _unknown_platforms(settings: DesiredSettings) -> Iterator[InputError]:
+    known = {*catalog.platforms().platforms, *settings.extra_platforms}
+    for name in (settings.default_platform, *settings.provider_defaults.values()):
+        if name is not None and name not in known:
+            text = f"there is no platform '{name}'; known are {', '.join(sorted(known))}"
+            yield InputError(text, Location(settings.options_file), path="platforms")

@@ -1,0 +1,68 @@
+"""Placement, identity, offers and findings, each distinct one looked up once: a thousand models say the same few things.
+
+One `Lookup` lives as long as one reading of a project. Mistakes come back as values, because they too are remembered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from drivers import catalog, manifest
+from drivers.base import Finding, ModelSpec
+from drivers.modelstore.reference import Reference, parse_reference
+from reconciler.identity import Candidate, Identity, accepted, candidates, identify, refusal
+from reconciler.options import Options
+from reconciler.placement import Placement, PlacementDefaults, Unplaceable, infer_platform, placement_key
+
+
+class Lookup:
+    """`sizes` and `models` are the user's own data over the catalogue's."""
+
+    def __init__(self, sizes: Mapping[str, Any], models: Mapping[str, Any], defaults: PlacementDefaults) -> None:
+        merged_sizes = catalog.merge(catalog.sizes(), sizes)
+        self.sizes: Mapping[str, Mapping[str, object]] = merged_sizes["sizes"]
+        self.families: Mapping[str, Mapping[str, object]] = merged_sizes["families"]
+        self._models: Mapping[str, Mapping[str, Any]] = catalog.merge(catalog.models(), models)["models"]
+        self._defaults = defaults
+        self._placements: dict[tuple[str, ...], Placement | Unplaceable] = {}
+        self._identities: dict[str, tuple[Reference, Identity] | ValueError] = {}
+        self._offers: dict[tuple[str, ...], Candidate | str] = {}
+        self._findings: dict[tuple[Any, ...], tuple[Finding, ...]] = {}
+
+    def placement(self, options: Options) -> Placement | Unplaceable:
+        """Where the model goes, or why that cannot be said."""
+        key = placement_key(options)
+        if key not in self._placements:
+            try:
+                self._placements[key] = infer_platform(options, self._defaults, self.sizes)
+            except Unplaceable as wrong:
+                self._placements[key] = wrong
+        return self._placements[key]
+
+    def identity(self, written: str) -> tuple[Reference, Identity] | ValueError:
+        """What model a reference means, or why it means none."""
+        if written not in self._identities:
+            try:
+                reference = parse_reference(written)
+                self._identities[written] = reference, identify(reference, self._models)
+            except ValueError as wrong:
+                self._identities[written] = wrong
+        return self._identities[written]
+
+    def offer(self, identity: Identity, platform: str, written: str, serving: str, substitute: str) -> Candidate | str:
+        """What a platform would serve; a text says why nothing is acceptable."""
+        key = (written, platform, serving, substitute)
+        if key not in self._offers:
+            found = candidates(identity, platform, self._models, reference=written, serving=serving)
+            good = accepted(found, identity, substitute)
+            self._offers[key] = good[0] if good else refusal(identity, platform, found)
+        return self._offers[key]
+
+    def findings(self, spec: ModelSpec, platform: str) -> tuple[Finding, ...]:
+        """What becomes of everything in the spec; that depends on the keys and the flags, not on the other values."""
+        engine = manifest.engine_of(spec, platform)
+        key = (platform, engine, spec.context_size is None, spec.runtime_flags, tuple(spec.options))
+        if key not in self._findings:
+            self._findings[key] = manifest.check(spec, platform, manifest.honoured(platform))
+        return self._findings[key]
