@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from drivers.base import Finding, Handling
-from reconciler.errors import Location
+from reconciler.compose.project import Model, Project
+from reconciler.errors import InputError, Location
 from reconciler.report.as_json import FORMAT_VERSION, Document, findings_document
-from reconciler.report.github import Level, annotation, finding_annotations
+from reconciler.report.github import Level, annotation, error_annotation, finding_annotations, finding_places
 from reconciler.report.markdown import fenced
 from reconciler.report.style import PLAIN, Style
 from reconciler.report.text import finding_lines
 from reconciler.text import clean
+
+if TYPE_CHECKING:
+    from reconciler.desired import Desired, DesiredModel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,9 +38,12 @@ class ModelReport:
     places: Mapping[str, Location] = field(default_factory=dict)
     """Where what a finding speaks of is written, by the finding's key (`github.finding_places`)."""
 
+    problems: tuple[InputError, ...] = ()
+    """What must change in the file beyond the rejected findings."""
+
     @property
-    def rejected(self) -> tuple[Finding, ...]:
-        return tuple(one for one in self.findings if one.handling is Handling.REJECTED)
+    def is_refused(self) -> bool:
+        return bool(self.problems) or any(one.handling is Handling.REJECTED for one in self.findings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,15 +54,26 @@ class Validation:
     models: tuple[ModelReport, ...]
     warnings: tuple[str, ...] = ()
     """From reading the files; each begins with its place."""
+    problems: tuple[InputError, ...] = ()
+    """What is wrong with the project's own defaults, and so with every model."""
 
     @property
     def is_valid(self) -> bool:
-        return not any(model.rejected for model in self.models)
+        return not self.problems and not any(model.is_refused for model in self.models)
+
+
+def validation_of(project: Project, desired: Desired) -> Validation:
+    """What was judged of the project, in the file's order. Every problem is in it once."""
+    reports = tuple(_report(project.models[key], judged, desired) for key, judged in desired.judged.items())
+    return Validation(
+        project=project.name, models=reports, warnings=project.warnings, problems=desired.project_problems
+    )
 
 
 def validation_text(validation: Validation, style: Style = PLAIN) -> str:
     """Every model with everything that was found, then the warnings and one line that says whether it would do."""
-    blocks = ["\n".join(model_lines(model, style)) for model in validation.models]
+    blocks = ["\n".join(_problem_line(one, style) for one in validation.problems)] if validation.problems else []
+    blocks += ["\n".join(model_lines(model, style)) for model in validation.models]
     if validation.warnings:
         blocks.append("\n".join(f"warning: {clean(text)}" for text in validation.warnings))
     return "\n\n".join([*blocks, _conclusion(validation, style)]) + "\n"
@@ -62,10 +81,12 @@ def validation_text(validation: Validation, style: Style = PLAIN) -> str:
 
 def model_lines(model: ModelReport, style: Style = PLAIN) -> Iterator[str]:
     """What `reconcile explain MODEL` prints of one model."""
-    title = f"{style.bold(clean(model.key))}: {clean(model.model)} on {clean(model.driver)}"
+    where = f" on {clean(model.driver)}" if model.driver else ""
+    title = f"{style.bold(clean(model.key))}: {clean(model.model)}{where}"
     yield f"{title}  {style.faint(clean(str(model.location)))}"
     yield from (f"    {clean(line)}" for line in model.resolution)
     yield from finding_lines(model.findings, style, flags=model.flags, all_of_them=True)
+    yield from (f"    {_problem_line(one, style)}" for one in model.problems)
 
 
 def validation_document(validation: Validation) -> Document:
@@ -74,6 +95,7 @@ def validation_document(validation: Validation) -> Document:
         "project": validation.project,
         "valid": validation.is_valid,
         "models": {model.key: model_document(model) for model in validation.models},
+        "problems": [_problem(one) for one in validation.problems],
         "warnings": list(validation.warnings),
     }
 
@@ -84,6 +106,7 @@ def model_document(model: ModelReport) -> Document:
         "driver": model.driver,
         "resolution": list(model.resolution),
         "options": findings_document(model.findings),
+        "problems": [_problem(one) for one in model.problems],
         "location": str(model.location),
     }
 
@@ -99,15 +122,49 @@ def validation_markdown(validation: Validation) -> str:
 
 def validation_annotations(validation: Validation) -> str:
     """The warnings of the files, then each finding on the line of its option or flag."""
-    lines = [annotation(Level.WARNING, text) for text in validation.warnings]
+    lines = [error_annotation(one) for one in validation.problems]
+    lines += [annotation(Level.WARNING, text) for text in validation.warnings]
     for model in validation.models:
+        lines += [error_annotation(one) for one in model.problems]
         lines += finding_annotations(model.key, model.findings, model.places, model.location)
     return "".join(f"{line}\n" for line in lines)
+
+
+def _report(model: Model, judged: DesiredModel, desired: Desired) -> ModelReport:
+    places = {**finding_places(model), **judged.option_locations}
+    rejected = [one for one in judged.findings if one.handling is Handling.REJECTED]
+    # A rejected finding is among the problems too, because it stops the model; one line says it.
+    said = [*desired.project_problems, *(one for one in judged.problems if _repeats(one, rejected, places))]
+    return ModelReport(
+        key=model.key,
+        model=model.model,
+        driver=judged.driver,
+        resolution=judged.resolution,
+        findings=judged.findings,
+        flags=model.runtime_flags,
+        location=model.location,
+        places=places,
+        problems=tuple(one for one in judged.problems if one not in said),
+    )
+
+
+def _repeats(problem: InputError, rejected: Sequence[Finding], places: Mapping[str, Location]) -> bool:
+    return any(problem.location == places.get(one.key) and problem.message.endswith(one.detail) for one in rejected)
+
+
+def _problem(error: InputError) -> Document:
+    return {"text": error.message, "path": error.path, "location": str(error.location)}
+
+
+def _problem_line(error: InputError, style: Style) -> str:
+    return f"{style.refused('refused')}: {clean(str(error))}"
 
 
 def _conclusion(validation: Validation, style: Style) -> str:
     count = len(validation.models)
     models = "1 model" if count == 1 else f"{count} models"
-    refused = ", ".join(clean(model.key) for model in validation.models if model.rejected)
+    refused = ", ".join(clean(model.key) for model in validation.models if model.is_refused)
+    if validation.problems:
+        refused = "all of them, by the project's own defaults"
     verdict = style.refused(f"refused: {refused}") if refused else "nothing refused"
     return f"{clean(validation.project)}: {models}, {verdict}."

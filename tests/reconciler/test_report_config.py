@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drivers.base import Handling
+from reconciler.desired import DesiredSettings, desired
 from reconciler.report import config_json, config_yaml
 from reconciler.report.validation import (
     ModelReport,
@@ -17,9 +18,10 @@ from reconciler.report.validation import (
     validation_annotations,
     validation_json,
     validation_markdown,
+    validation_of,
     validation_text,
 )
-from tests.builders import binding, finding, model, model_spec, place, project, service
+from tests.builders import binding, finding, model, model_spec, place, project, raw_option, service
 
 PROJECT = project(
     model("llm", context_size=1024, runtime_flags=("--x", "1e3"), options={"cloud.region": "us-west-2"}),
@@ -152,6 +154,36 @@ def test_validation_is_valid_when_nothing_is_refused() -> None:
     fine = Validation(project="demo", models=(report(findings=(finding("a", Handling.IGNORED),)),))
     assert (fine.is_valid, SEED.is_valid) == (True, False)
     assert validation_text(fine).endswith("\n\ndemo: 1 model, nothing refused.\n")
+
+
+def test_judged_project_is_shown_with_every_problem_once() -> None:
+    declared = (
+        model("good"),
+        model("odd", runtime_flags=("--a-flag",), location=place(12, 3)),
+        model("typo", options={"cloud.regoin": "x"}, location=place(14, 3)),
+    )
+    parts = project(*declared, service("app", "good", "odd", "typo"))
+    validation = validation_of(parts, desired(parts, DesiredSettings(default_platform="llamacpp")))
+    told = validation_annotations(validation).splitlines()
+    assert [(one.key, one.is_refused) for one in validation.models] == [("good", False), ("odd", True), ("typo", True)]
+    assert [line.partition("::models")[0] for line in told if line.startswith("::error")] == [
+        "::error file=compose.yaml,line=30,col=9",
+        "::error file=compose.yaml,line=20,col=9",
+    ]
+    text = validation_text(validation)
+    assert "    runtime_flags[0] --a-flag: rejected: " in text
+    assert "    refused: compose.yaml:20:9: models.typo: " in text
+    assert text.endswith("\ndemo: 3 models, refused: odd, typo.\n")
+
+
+def test_mistake_in_the_projects_defaults_is_told_once() -> None:
+    wrong = (raw_option("cloud.regoin", "x", place(3, 5)),)
+    parts = project(service("app", "a", "b"), defaults=wrong)
+    validation = validation_of(parts, desired(parts, DesiredSettings(default_platform="llamacpp")))
+    assert not validation.is_valid
+    assert validation_text(validation).count("cloud.regoin") == 1
+    assert validation_annotations(validation).count("::error") == 1
+    assert json.loads(validation_json(validation))["problems"][0]["location"] == "compose.yaml:3:5"
 
 
 def test_validation_for_programs_reviewers_and_ci() -> None:
