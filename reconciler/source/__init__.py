@@ -41,6 +41,14 @@ class Source(Protocol):
         """A cheap token that changes when, and only when, `read` would differ. Raises SourceError like `read`."""
         ...
 
+    def watch_paths(self) -> tuple[str, ...]:
+        """Absolute paths, present or not, whose change may change `head`. Ask again after each reading."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what runs for this source; it can be read again afterwards."""
+        ...
+
 
 class Changing(SourceError):
     """Somebody is writing right now; look again in `look_again_s` seconds."""

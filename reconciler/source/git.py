@@ -21,6 +21,7 @@ from reconciler.source.refs import (
     check_ref,
     find_repository,
     is_shallow,
+    ref_files,
     resolve_ref,
 )
 
@@ -68,6 +69,13 @@ class GitSource:
         if self._last is None or self._last.revision != commit:
             self._last = self._snapshot(repository, objects, commit)
         return self._last
+
+    def watch_paths(self) -> tuple[str, ...]:
+        """The checkout itself, which may be replaced, and git's files that change when the ref does. Never fails."""
+        try:
+            return self._checkout, *ref_files(find_repository(self._checkout), self._ref)
+        except SourceError:
+            return self._checkout, os.path.join(self._checkout, ".git", "HEAD")
 
     def is_descendant(self, old: str, new: str) -> bool | None:
         """Whether the history of `new` contains `old`. False is a rewritten history; None means that it cannot be

@@ -15,6 +15,7 @@ from reconciler.errors import SourceError
 FULL_ID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _REF = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./+=#@,%-]{0,254}")
 _PER_WORKTREE = ("refs/bisect/", "refs/worktree/", "refs/rewritten/")
+_KINDS = ("heads", "remotes", "tags")
 _LINK_DEPTH = 5
 _NO_REF_FILES = "refs/heads/.invalid"
 """What HEAD says in a repository that keeps its refs in a reftable."""
@@ -70,13 +71,26 @@ def resolve_ref(repository: Repository, ref: str) -> str:
     if ref == "HEAD" or ref.startswith("refs/"):
         found = _lookup(repository, ref, _LINK_DEPTH)
     else:
-        places = (f"refs/heads/{ref}", f"refs/remotes/{ref}", f"refs/tags/{ref}")
+        places = (f"refs/{kind}/{ref}" for kind in _KINDS)
         found = next((oid for place in places if (oid := _lookup(repository, place, _LINK_DEPTH))), None)
     if found is None:
         if _keeps_reftable(repository):
             raise AskGit
         raise SourceError(f"{repository.top}: there is no {ref}: the branch was deleted, or has no commit yet")
     return found
+
+
+def ref_files(repository: Repository, ref: str) -> tuple[str, ...]:
+    """Every file that a change of the ref would touch, present or not: what a watcher must look at."""
+    names = (ref,) if ref == "HEAD" or ref.startswith("refs/") else tuple(f"refs/{kind}/{ref}" for kind in _KINDS)
+    if ref == "HEAD":
+        target = (_text(os.path.join(repository.git_dir, "HEAD")) or "").removeprefix("ref:").strip()
+        names = (target,) if target.startswith("refs/") else ()
+    shared = (*names, "packed-refs", "reftable/tables.list")
+    return (
+        os.path.join(repository.git_dir, "HEAD"),
+        *(os.path.join(repository.common_dir, name) for name in shared if ".." not in name),
+    )
 
 
 def is_shallow(repository: Repository) -> bool:

@@ -61,6 +61,10 @@ class WorktreeSource:
         files = WorktreeFiles(self._learn, self._settled)
         return Snapshot(f"worktree:{self._content()}", files, self._root, f"the files in {self._root}")
 
+    def watch_paths(self) -> tuple[str, ...]:
+        """All files that matter, as far as is known by now."""
+        return tuple(self._paths())
+
     def close(self) -> None:
         """Nothing runs for this source; here so that all sources can be closed alike."""
 
