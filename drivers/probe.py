@@ -84,6 +84,13 @@ def embed(url: str, model_id: str, *, key: str | None = None, text: str = "Hi", 
     return reply.answer("an embedding", bool(reply.first("data").get("embedding")))
 
 
+def rerank(url: str, model_id: str, *, key: str | None = None, text: str = "Hi", timeout_s: float = 20.0) -> Answer:
+    """Have the model judge one document."""
+    question = {"model": model_id, "query": text, "documents": [text]}
+    reply = _ask("POST", f"{url}rerank", key, question, timeout_s)
+    return reply.answer("a reranking", bool(reply.first("results")))
+
+
 @dataclass(frozen=True, slots=True)
 class _Reply:
     status: int | None = None

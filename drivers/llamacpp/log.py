@@ -27,7 +27,7 @@ def tail(path: Path, lines: int) -> tuple[str, ...]:
 
 
 def reason(path: Path) -> str:
-    """Why the server ended, by its own last words: the last complaints, or else the last lines. Stable from run to run."""
+    """Why the server ended, in its own words: the last complaints, or else the last lines. Equal from run to run."""
     said = [_stable(line) for line in _lines(path)]
     said = [line for line in said if line]
     complaints = [line for line in said if _COMPLAINT.search(line)]

@@ -1,7 +1,7 @@
 """Processes that outlive us: start one detached, recognise it again for certain, signal it and never a stranger.
 
-A pid alone proves nothing: pids are reused. A process is ours when it began at the recorded tick, under this boot of the
-kernel, and carries our marker in its environment, which only this user can read and a program cannot inherit by chance.
+A pid alone proves nothing: pids are reused. A process is ours when it began at the recorded tick, under this boot of
+the kernel, and carries our marker in its environment, which no program inherits by chance.
 """
 
 from __future__ import annotations
@@ -60,6 +60,7 @@ def start(launch: Launch) -> int:
         stderr=launch.log,
         cwd=launch.folder,
         env=dict(launch.environment),
+        umask=0o077,
         start_new_session=True,
         close_fds=True,
         pass_fds=(launch.lock,),
@@ -138,7 +139,7 @@ def _send_by_pid(seen: Seen, number: signal.Signals) -> bool:
 
 
 def forbid_core_dumps(pid: int) -> None:
-    """No core files: they would hold prompts and the key. Done from outside, since code between fork and exec is unsafe."""
+    """No core files: they would hold prompts and the key. From outside: code between fork and exec is unsafe."""
     import resource
 
     try:

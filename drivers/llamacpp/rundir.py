@@ -4,6 +4,7 @@
         deployment.json   owner tags, spec, port, and how the server was started; written before it starts; no secrets
         lock              held by the server itself, through a descriptor it inherits, for as long as it lives
         key               the API key, mode 0600, made once
+        ready, stopping   marks: it answered a real request once; it was asked to stop, and when
         server.log        what the server printed; emptied at each start
         home/             the server's HOME and temporary folder
 
@@ -20,6 +21,7 @@ import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from threading import get_ident
 from typing import Any, BinaryIO
 
 from drivers.base import Deployment, ModelSpec, owner_tags
@@ -29,7 +31,7 @@ LARGEST_RECORD = 1 << 20
 
 
 class Unreadable(Exception):
-    """A `deployment.json` that is there and is not ours to read: torn by a full disk, edited, or from a newer release."""
+    """A `deployment.json` that cannot be understood: torn by a full disk, edited, or from a newer release."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +44,10 @@ class RunRecord:
     port: int
     model_id: str
     """What clients send as `model`."""
-    embedding: bool = False
+    purpose: str = "chat"
+    """`chat`, `embedding` or `rerank`: what kind of request it must answer to be ready."""
+    keyed: bool = True
+    """Clients must send the key."""
     argv_digest: str = ""
     boot: str = ""
     """The boot id of the kernel the start was made under; processes do not outlive it."""
@@ -54,10 +59,6 @@ class RunRecord:
     """None until the start was recorded; the process may be there all the same."""
     ticks: int = 0
     """When the process began, in clock ticks since boot: tells it from a later one with its pid."""
-    ready: bool = False
-    """It answered a real request once."""
-    stopping_at: float | None = None
-    """When it was asked to stop."""
 
 
 class RunFolder:
@@ -80,21 +81,40 @@ class RunFolder:
             raise Unreadable(f"{self.path / 'deployment.json'} cannot be understood") from trouble
 
     def write(self, record: RunRecord) -> None:
-        """Replace the record, all or nothing. Not synced: it describes a process, and no process survives a power cut."""
-        scratch = self.path / ".deployment.json.new"
+        """Replace the record, all or nothing. Not synced: no process it could describe survives a power cut."""
+        scratch = self.path / f".deployment.json.{os.getpid()}.{get_ident()}"
         with _private(scratch) as file:
             file.write(json.dumps(_encode(record), indent=1, sort_keys=True).encode() + b"\n")
         os.replace(scratch, self.path / "deployment.json")
 
-    def change(self, **fields: Any) -> RunRecord | None:
-        """Change some fields of the record, where there is one."""
-        record = self.read()
-        if record is None:
-            return None
-        changed = replace(record, **fields)
-        if changed != record:
-            self.write(changed)
-        return changed
+    def is_ready(self) -> bool:
+        """Whether the server that runs now has answered a real request."""
+        return (self.path / "ready").exists()
+
+    def mark_ready(self) -> None:
+        """Remember that it answered. A file of its own: whoever writes the record cannot lose it."""
+        with _private(self.path / "ready"):
+            pass
+
+    def stopping_since(self) -> float | None:
+        """When it was asked to stop, in seconds since the POSIX epoch; None where it was not."""
+        text = _read(self.path / "stopping", 64)
+        try:
+            return None if text is None else float(text)
+        except ValueError:
+            return 0.0
+
+    def mark_stopping(self, now: float) -> None:
+        """Remember when it was asked to stop."""
+        scratch = self.path / ".stopping.new"
+        with _private(scratch) as file:
+            file.write(repr(now).encode())
+        os.replace(scratch, self.path / "stopping")
+
+    def clear_marks(self) -> None:
+        """Before a new server starts, forget what the last one did."""
+        for mark in ("ready", "stopping"):
+            (self.path / mark).unlink(missing_ok=True)
 
     def prepare(self) -> None:
         """Make the folder, private to this user."""
@@ -103,7 +123,7 @@ class RunFolder:
             folder.mkdir(mode=0o700, exist_ok=True)
 
     def try_lock(self) -> int | None:
-        """A descriptor that holds the lock, None where a living server or another start has it. The caller closes it."""
+        """A descriptor that holds the lock, for the caller to close; None where a server or another start has it."""
         path = self.path / "lock"
         while True:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -129,7 +149,8 @@ class RunFolder:
             answer = fcntl.fcntl(descriptor, fcntl.F_OFD_GETLK, _whole_file(fcntl.F_WRLCK))
         finally:
             os.close(descriptor)
-        return _FLOCK.unpack(answer)[0] != fcntl.F_UNLCK
+        kind: int = _FLOCK.unpack(answer)[0]
+        return kind != fcntl.F_UNLCK
 
     def key(self) -> str:
         """The API key, made on first use."""
@@ -188,10 +209,13 @@ def encode_deployment(deployment: Deployment) -> dict[str, Any]:
 
 def decode_deployment(values: Mapping[str, Any]) -> Deployment:
     """The other way. Raises KeyError, TypeError or ValueError for anything else."""
-    names = ("id", "lineage", "project", "model", "name")
     spec = values["spec"]
     return Deployment(
-        **{name: _text(values[name]) for name in names},
+        id=_text(values["id"]),
+        lineage=_text(values["lineage"]),
+        project=_text(values["project"]),
+        model=_text(values["model"]),
+        name=_text(values["name"]),
         spec=ModelSpec(
             model=_text(spec["model"]),
             context_size=None if spec["context_size"] is None else int(spec["context_size"]),

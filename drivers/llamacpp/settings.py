@@ -24,6 +24,8 @@ class LlamaCppSettings:
     """Whether a Compose file may ask for `cloud.visibility=public`: a listener on every address of this host."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """The reconciler's own environment. Only RECONCILE_LLAMA_SERVER and PATH are read; servers never inherit it."""
+    server_environment: Mapping[str, str] = field(default_factory=dict)
+    """What the operator adds to the environment of every server, such as LD_LIBRARY_PATH for a GPU's libraries."""
 
     def address(self) -> str:
         """The address to listen on, with `auto` resolved."""

@@ -1,0 +1,314 @@
+"""llama-server on this host as a platform: the driver's contract, kept with folders, locks and processes.
+
+Every method looks first (`_life`), and what it finds decides: a server that lives is adopted whoever started it, one
+that is gone is reported with its last words, and nothing is started while the lock is held by anybody.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from drivers.base import Capabilities, Deployment, Finding, ModelSpec, Observation, Phase
+from drivers.errors import Denied, DriverError, Exhausted, Rejected, Unavailable
+from drivers.llamacpp import command, log, options, process
+from drivers.llamacpp.health import Health, creating, handle
+from drivers.llamacpp.models import ModelFiles
+from drivers.llamacpp.rundir import RunFolder, RunRecord, Unreadable, decode_deployment, folders
+from drivers.llamacpp.settings import LlamaCppSettings
+from drivers.llamacpp.starter import RECORD_MARK, Starter, note_process
+
+GENTLE_S = 10.0
+"""Seconds between asking a server to stop and making it."""
+_DISK = frozenset({errno.ENOSPC, errno.EDQUOT})
+_PERMISSION = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+
+
+@dataclass(frozen=True, slots=True)
+class _Life:
+    """What of a deployment lives: `seen` its process; `held` somebody holds its lock."""
+
+    seen: process.Seen | None
+    held: bool
+
+
+@dataclass(slots=True)
+class _Memory:
+    """What only this process knows; after its death it is found out anew."""
+
+    asked: set[str] = field(default_factory=set)
+    """Deployments for which a pull was asked here."""
+    stopping: dict[str, float] = field(default_factory=dict)
+    """When servers without a folder were asked to stop."""
+
+
+class LlamaCppDriver:
+    """The local platform. `clock` gives aware datetimes; `monotonic` is accepted for symmetry with other drivers."""
+
+    name = "llamacpp"
+    capabilities = Capabilities(local=True, settle_s=0.0, startup_timeout_s=1800.0, degraded_grace_s=10.0)
+
+    def __init__(
+        self,
+        settings: LlamaCppSettings,
+        models: ModelFiles,
+        *,
+        clock: Callable[[], datetime] | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+        start: process.Start = process.start,
+    ) -> None:
+        self._settings = settings
+        self._models = models
+        self._now: Callable[[], float] = time.time if clock is None else lambda: clock().timestamp()
+        self._starter = Starter(settings=settings, clock=self._now, start=start)
+        self._health = Health()
+        self._memory = _Memory()
+
+    def check(self, spec: ModelSpec) -> tuple[Finding, ...]:
+        """See `Driver.check`."""
+        return options.check(spec, self._settings)
+
+    def observe(self, deployment: Deployment) -> Observation:
+        """What the folder, the lock and the process say. Starts, stops and removes nothing."""
+        with _at_edge("observing", deployment):
+            return self._observe(deployment)
+
+    def observe_many(self, deployments: Sequence[Deployment]) -> Mapping[str, Observation]:
+        """`observe` for each: on one host that is as cheap as a listing. One that fails reads as UNKNOWN."""
+        return {deployment.id: self._observe_or_unknown(deployment) for deployment in deployments}
+
+    def create(self, deployment: Deployment) -> Observation:
+        """Start its server, or the pull of its model. A server that lives already is adopted, never doubled."""
+        with _at_edge("creating", deployment):
+            options.refuse(deployment.spec, self._settings)
+            folder = self._folder(deployment)
+            if _is_foreign(_read(folder), deployment):
+                raise Rejected(f"creating {deployment.name}: {folder.path} belongs to another deployment; left alone")
+            if self._life(deployment, folder).seen is not None:
+                return self._adopt(deployment, folder)
+            file = self._models.find(command.reference(deployment.spec))
+            if file is None:
+                return self._pull(deployment)
+            folder.prepare()
+            lock = folder.try_lock()
+            if lock is None:
+                return self._adopt(deployment, folder)
+            try:
+                # Under the lock nobody else starts it: what is seen now holds until we start it, or do not.
+                previous = _read(folder)
+                if self._life(deployment, folder).seen is not None or folder.stopping_since() is not None:
+                    return self._observe(deployment)
+                if previous is not None and (ended := _ended(folder, previous)).phase is Phase.FAILED:
+                    return ended
+                record = self._starter.begin(deployment, folder, file, lock, previous)
+            finally:
+                os.close(lock)
+            return creating("the server is starting", record, 0.0)
+
+    def update(self, deployment: Deployment) -> Observation:
+        """Nothing can change in a running server: a changed spec is a new deployment."""
+        return self.observe(deployment)
+
+    def delete(self, deployment: Deployment) -> Observation:
+        """Ask the server to stop, on a later call make it, and at last remove the folder. Never waits."""
+        with _at_edge("deleting", deployment):
+            folder = self._folder(deployment)
+            if _is_foreign(_read(folder), deployment):
+                return Observation(phase=Phase.ABSENT, detail="a folder of its name belongs to another deployment")
+            self._memory.asked.discard(deployment.id)
+            self._health.silences.pop(deployment.id, None)
+            living = [seen for seen in process.marked() if seen.marks[process.MARKER] == deployment.id]
+            if living:
+                return self._stop(deployment, folder, living)
+            return self._remove(deployment, folder)
+
+    def owned(self, lineage: str) -> Iterable[Deployment]:
+        """Every folder of the lineage in which there is anything, and every server whose folder vanished."""
+        found: dict[str, Deployment] = {}
+        for folder in folders(self._settings.run_root):
+            try:
+                record = folder.read()
+            except (Unreadable, OSError) as trouble:
+                raise Unavailable(f"listing {self._settings.run_root}: {trouble}") from trouble
+            if record is None or record.deployment.lineage != lineage:
+                continue
+            if self.observe(record.deployment).phase is not Phase.ABSENT:
+                found[record.deployment.id] = record.deployment
+        for seen in process.marked():
+            stray = _deployment_of(seen)
+            if stray is not None and stray.lineage == lineage:
+                found.setdefault(stray.id, stray)
+        return tuple(found.values())
+
+    def logs(self, deployment: Deployment, lines: int = 200) -> Iterable[str]:
+        """The last lines the server printed."""
+        with _at_edge("reading the log of", deployment):
+            return log.tail(self._folder(deployment).log, lines)
+
+    def _observe(self, deployment: Deployment) -> Observation:
+        folder = self._folder(deployment)
+        try:
+            record = folder.read()
+        except Unreadable as torn:
+            return Observation(phase=Phase.FAILED, detail=str(torn))
+        if _is_foreign(record, deployment):
+            return Observation(phase=Phase.ABSENT, detail="a folder of its name belongs to another deployment")
+        life = self._life(deployment, folder)
+        if folder.stopping_since() is not None:
+            return _leaving("the server is stopping" if life.seen else "the server has stopped")
+        if record is None and life.seen is not None:
+            return Observation(phase=Phase.FAILED, detail="the server runs and its folder is gone")
+        if record is not None and life.seen is not None:
+            return self._health.observe(folder, record, self._now() - record.started_at)
+        if life.held:
+            return Observation(phase=Phase.CREATING, detail="the server is being started", look_again_s=0.05)
+        return self._not_started(deployment) if record is None else _ended(folder, record)
+
+    def _observe_or_unknown(self, deployment: Deployment) -> Observation:
+        try:
+            return self.observe(deployment)
+        except DriverError as trouble:
+            return Observation(phase=Phase.UNKNOWN, detail=str(trouble))
+
+    def _life(self, deployment: Deployment, folder: RunFolder) -> _Life:
+        """The recorded process, if it is that one; else whoever carries the marker."""
+        record = _read(folder)
+        if record is not None and record.pid is not None and record.boot == process.boot_id():
+            process.exit_status(record.pid)  # reaps it, should it be a dead child of ours
+            seen = process.look(record.pid)
+            if seen is not None and seen.ticks == record.ticks and seen.marks.get(process.MARKER) == deployment.id:
+                return _Life(seen, held=True)
+        # The lock is asked before the processes: who starts one holds it until the process can be seen.
+        held = folder.is_locked()
+        marked = (seen for seen in process.marked() if seen.marks[process.MARKER] == deployment.id)
+        return _Life(min(marked, key=lambda seen: (seen.ticks, seen.pid), default=None), held)
+
+    def _adopt(self, deployment: Deployment, folder: RunFolder) -> Observation:
+        """Somebody started it: note the process for the next one who looks, and say how it is."""
+        record, life = _read(folder), self._life(deployment, folder)
+        if record is not None and life.seen is not None and record.pid != life.seen.pid:
+            note_process(folder, record, life.seen.pid)
+        return self._observe(deployment)
+
+    def _pull(self, deployment: Deployment) -> Observation:
+        self._memory.asked.add(deployment.id)
+        self._models.start_pull(command.reference(deployment.spec))
+        pulling = self._not_started(deployment)
+        if pulling.phase is Phase.ABSENT:  # it was that quick: the caller may go on at once
+            return Observation(phase=Phase.CREATING, detail="pulling the model", look_again_s=0.02)
+        return pulling
+
+    def _not_started(self, deployment: Deployment) -> Observation:
+        """No server yet: how far its model is. ABSENT asks for another create, which takes the next step."""
+        reference = command.reference(deployment.spec)
+        pull = self._models.pull_status(reference)
+        if pull.state == "running":
+            share = pull.done_bytes / pull.total_bytes if pull.total_bytes else None
+            return Observation(phase=Phase.CREATING, detail="pulling the model", progress=share, look_again_s=0.25)
+        if pull.state == "failed" and deployment.id in self._memory.asked:
+            return Observation(phase=Phase.FAILED, detail=f"pulling the model: {pull.error or 'it failed'}")
+        return Observation(phase=Phase.ABSENT)
+
+    def _stop(self, deployment: Deployment, folder: RunFolder, living: Sequence[process.Seen]) -> Observation:
+        now = self._now()
+        since = folder.stopping_since() if folder.path.is_dir() else self._memory.stopping.get(deployment.id)
+        if since is None:
+            if folder.path.is_dir():
+                folder.mark_stopping(now)
+            self._memory.stopping[deployment.id] = now
+        if since is None or now - since >= GENTLE_S:
+            number = signal.SIGTERM if since is None else signal.SIGKILL
+            for seen in living:
+                process.send(seen, number)
+        return _leaving("the server is stopping")
+
+    def _remove(self, deployment: Deployment, folder: RunFolder) -> Observation:
+        self._memory.stopping.pop(deployment.id, None)
+        record = _read(folder)
+        if record is not None and record.pid is not None:
+            process.exit_status(record.pid)
+        if not folder.path.is_dir():
+            return Observation(phase=Phase.ABSENT)
+        lock = folder.try_lock()
+        if lock is None:
+            return _leaving("the server is being started and will be stopped")
+        try:
+            folder.remove()
+        finally:
+            os.close(lock)
+        return Observation(phase=Phase.ABSENT)
+
+    def _folder(self, deployment: Deployment) -> RunFolder:
+        return RunFolder(self._settings.run_root / deployment.name)
+
+
+def _ended(folder: RunFolder, record: RunRecord) -> Observation:
+    """A recorded server that no longer lives. ABSENT where starting it again is the answer, FAILED where it is not."""
+    if record.pid is None:
+        return Observation(phase=Phase.ABSENT, detail="its start was prepared and not made")
+    if record.boot != process.boot_id():
+        return Observation(phase=Phase.ABSENT, detail="this host was restarted")
+    if log.port_was_taken(folder.log):
+        return Observation(phase=Phase.ABSENT, detail="another program took its port")
+    status = process.exit_status(record.pid)
+    how = "ended" if status is None else process.describe(status)
+    if status in (None, -signal.SIGKILL) and process.oom_kills() > record.oom_kills:
+        how += " (this host ran out of memory)"
+    last = log.reason(folder.log)
+    return Observation(
+        phase=Phase.FAILED,
+        detail=f"llama-server {how}{': ' + last if last else ''}",
+        handle=handle(record),
+        spec_digest=record.deployment.spec.digest,
+    )
+
+
+def _leaving(detail: str) -> Observation:
+    return Observation(phase=Phase.DELETING, detail=detail, look_again_s=0.05)
+
+
+def _read(folder: RunFolder) -> RunRecord | None:
+    """The record; one that cannot be understood reads as none, and `_observe` says so."""
+    try:
+        return folder.read()
+    except Unreadable:
+        return None
+
+
+def _is_foreign(record: RunRecord | None, deployment: Deployment) -> bool:
+    if record is None:
+        return False
+    theirs = record.deployment
+    return (theirs.id, theirs.lineage) != (deployment.id, deployment.lineage)
+
+
+def _deployment_of(seen: process.Seen) -> Deployment | None:
+    """What a process says it is, None where its marks are not ours to read."""
+    import json
+
+    try:
+        return decode_deployment(json.loads(seen.marks[RECORD_MARK]))
+    except (KeyError, ValueError, TypeError, AttributeError):
+        return None
+
+
+@contextmanager
+def _at_edge(doing: str, deployment: Deployment) -> Iterator[None]:
+    """Translate what the operating system says, once."""
+    try:
+        yield
+    except OSError as trouble:
+        text = f"{doing} {deployment.name}: {trouble.strerror or trouble} ({trouble.filename or 'no file'})"
+        if trouble.errno in _DISK:
+            raise Exhausted(text) from trouble
+        if trouble.errno in _PERMISSION:
+            raise Denied(text) from trouble
+        raise Unavailable(text) from trouble
+    except ValueError as wrong:
+        raise Rejected(f"{doing} {deployment.name}: {wrong}") from wrong

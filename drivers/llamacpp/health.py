@@ -1,0 +1,158 @@
+"""Whether a living server does its work: ready by a real answer, alive by its health check, hung by silence.
+
+A process that runs proves little: it may be loading, it may have lost its port to somebody else, it may be stopped. So
+the first READY needs all of: our process, a server that lists our unique alias and demands our key, and a real answer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from drivers import probe
+from drivers.base import Auth, Endpoint, Observation, Phase
+from drivers.llamacpp import log
+from drivers.llamacpp.rundir import RunFolder, RunRecord
+
+HEALTH_TIMEOUT_S = 2.0
+ANSWER_TIMEOUT_S = 10.0
+MISSES = 3
+"""Health checks in a row without an answer before a real request decides."""
+SILENCES = 2
+"""Real requests in a row without an answer before the server counts as hung."""
+
+_ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+
+
+@dataclass(slots=True)
+class _Silence:
+    """How long a server has been silent: evidence of this process only, and cheap to gather again."""
+
+    misses: int = 0
+    failed_answers: int = 0
+
+
+@dataclass(slots=True)
+class Health:
+    """Judges living servers. Keeps count of their silences between two looks."""
+
+    silences: dict[str, _Silence] = field(default_factory=dict)
+
+    def observe(self, folder: RunFolder, record: RunRecord, age_s: float) -> Observation:
+        """What a server that runs is worth; `age_s` is how long ago it was started, in seconds."""
+        if folder.is_ready():
+            return self._still_well(folder, record)
+        missing = self._first_answer(folder, record)
+        if missing:
+            return creating(missing, record, age_s)
+        folder.mark_ready()
+        return self._ready(folder, record)
+
+    def _first_answer(self, folder: RunFolder, record: RunRecord) -> str:
+        """What is still missing to READY; empty when nothing is."""
+        url, key = base_url(record), key_of(folder, record)
+        health = probe.health(url, path=_health_path(record), timeout_s=HEALTH_TIMEOUT_S)
+        if health.status is None:
+            return "the server is starting"
+        if not health.ok:
+            return "the server is loading the model"
+        if key is not None and probe.models(url, timeout_s=HEALTH_TIMEOUT_S).status not in (401, 403):
+            return "the port is answered by a server that does not ask for our key"
+        names = probe.models(url, key=key, timeout_s=HEALTH_TIMEOUT_S).names
+        # Releases before comma-separated aliases list the whole text as one name.
+        if not any(record.deployment.name in name.split(",") for name in names):
+            return "the port is answered by a server that is not ours"
+        answer = _ask(folder, record)
+        return "" if answer.ok else f"the model does not answer yet: {answer.detail}"
+
+    def _still_well(self, folder: RunFolder, record: RunRecord) -> Observation:
+        id = record.deployment.id
+        log.bound(folder.log)
+        if probe.health(base_url(record), path=_health_path(record), timeout_s=HEALTH_TIMEOUT_S).status is not None:
+            self.silences.pop(id, None)
+            return self._ready(folder, record)
+        silence = self.silences.setdefault(id, _Silence())
+        silence.misses += 1
+        if silence.misses < MISSES:
+            return self._ready(folder, record, look_again_s=1.0)
+        if _ask(folder, record).ok:
+            self.silences.pop(id, None)
+            return self._ready(folder, record)
+        silence.failed_answers += 1
+        if silence.failed_answers < SILENCES:
+            detail = "the server is alive and answers neither its health check nor a request"
+            return self._ready(folder, record, phase=Phase.DEGRADED, detail=detail, look_again_s=1.0)
+        return Observation(
+            phase=Phase.FAILED, detail="the server hangs: it is alive and answers nothing", handle=handle(record)
+        )
+
+    def _ready(
+        self,
+        folder: RunFolder,
+        record: RunRecord,
+        *,
+        phase: Phase = Phase.READY,
+        detail: str = "",
+        look_again_s: float | None = None,
+    ) -> Observation:
+        return Observation(
+            phase=phase,
+            detail=detail,
+            endpoint=endpoint(folder, record),
+            handle=handle(record),
+            look_again_s=look_again_s,
+            spec_digest=record.deployment.spec.digest,
+        )
+
+
+def creating(detail: str, record: RunRecord, age_s: float) -> Observation:
+    """On its way. Small models are up in half a second, so the first looks come quickly, later ones less so."""
+    return Observation(
+        phase=Phase.CREATING,
+        detail=detail,
+        handle=handle(record),
+        look_again_s=min(0.5, max(0.02, age_s / 20)),
+        spec_digest=record.deployment.spec.digest,
+    )
+
+
+def base_url(record: RunRecord) -> str:
+    """The address of a server as seen from this host."""
+    host = _ANYWHERE.get(record.host, record.host)
+    return f"http://{f'[{host}]' if ':' in host else host}:{record.port}/v1/"
+
+
+def endpoint(folder: RunFolder, record: RunRecord) -> Endpoint:
+    """Where clients find it."""
+    return Endpoint(
+        url=base_url(record),
+        model_id=record.model_id,
+        auth=Auth.API_KEY if record.keyed else Auth.NONE,
+        key_file=str(folder.key_file.absolute()) if record.keyed else None,
+        on_this_host=True,
+    )
+
+
+def handle(record: RunRecord) -> dict[str, str]:
+    """What the state remembers: enough for a person to find the process. The truth is in the run folder."""
+    known = {"host": record.host, "port": str(record.port), "boot": record.boot}
+    return known if record.pid is None else known | {"pid": str(record.pid), "ticks": str(record.ticks)}
+
+
+def key_of(folder: RunFolder, record: RunRecord) -> str | None:
+    """The key, where the server demands one."""
+    return folder.key() if record.keyed else None
+
+
+def _health_path(record: RunRecord) -> str:
+    return record.deployment.spec.options.get("cloud.health-path", "/health")
+
+
+def _ask(folder: RunFolder, record: RunRecord) -> probe.Answer:
+    """A real request of the kind the model is for."""
+    url, key = base_url(record), key_of(folder, record)
+    prompt = record.deployment.spec.options.get("cloud.health-prompt", "Hi")
+    if record.purpose == "embedding":
+        return probe.embed(url, record.model_id, key=key, text=prompt, timeout_s=ANSWER_TIMEOUT_S)
+    if record.purpose == "rerank":
+        return probe.rerank(url, record.model_id, key=key, text=prompt, timeout_s=ANSWER_TIMEOUT_S)
+    return probe.complete(url, record.model_id, key=key, prompt=prompt, timeout_s=ANSWER_TIMEOUT_S)
