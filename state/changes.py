@@ -74,14 +74,15 @@ def _check_owner(record: DeploymentRecord, project: str, lineage: str) -> None:
 
 
 def check_unique(records: Iterable[DeploymentRecord]) -> None:
-    """Raise ValueError when two records of one project are active for one model, or share an external name."""
-    active: dict[tuple[str, str], str] = {}
-    names: dict[str, str] = {}
-    for record in records:
-        deployment = record.deployment
-        if record.active:
-            other = active.setdefault((deployment.project, deployment.model), deployment.id)
-            if other != deployment.id:
-                raise ValueError(f"two active deployments of model {deployment.model!r}: {other} and {deployment.id}")
-        if names.setdefault(deployment.name, deployment.id) != deployment.id:
+    """Raise ValueError when two records of one project are active for one model, or any two share an external name."""
+    active: set[tuple[str, str]] = set()
+    names: set[str] = set()
+    for deployment, is_active in ((record.deployment, record.active) for record in records):
+        served = (deployment.project, deployment.model)
+        if is_active and served in active:
+            raise ValueError(f"model {deployment.model!r} has two active deployments, {deployment.id} is one of them")
+        if deployment.name in names:
             raise ValueError(f"two deployments share the external name {deployment.name!r}")
+        names.add(deployment.name)
+        if is_active:
+            active.add(served)

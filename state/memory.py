@@ -101,10 +101,10 @@ class MemoryStore:
     def close(self) -> None:
         """Nothing to release; what was recorded stays, for a later self that is handed this object."""
 
-    def died(self, project: str) -> None:
-        """The process that held the project's lease was killed: the kernel frees its lock at once."""
+    def died(self, holder: str) -> None:
+        """The holder's process was killed: the kernel frees its locks at once. A holder that merely stopped is not."""
         with self._lock:
-            self._claims.pop(project, None)
+            self._claims = {project: claim for project, claim in self._claims.items() if claim.holder != holder}
 
     def snapshot(self) -> Snapshot:
         """A backup, as cheap as two shallow copies."""
