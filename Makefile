@@ -46,10 +46,10 @@ format: install ## let ruff format and fix what it can
 	@$(BIN)/ruff check --fix $(OURS)
 
 demo: parts ## the main job, for real, in less than three minutes
-	@$(BIN)/python infra/demo/demo.py $(ARGS)
+	@$(BIN)/python -m infra.demo.demo $(ARGS)
 
 bench: parts ## ratios against docker compose, a bare llama-server and a bare Python
-	@$(BIN)/python infra/bench/bench.py $(ARGS)
+	@$(BIN)/python -m infra.bench.bench $(ARGS)
 
 clean: engine-stop ## remove what the other goals made (keeps downloads in the caches of pip and apt)
 	@rm -rf .venv .parts .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist build
