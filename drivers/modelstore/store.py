@@ -9,7 +9,6 @@ Asking is cheap and touches no network. Everything that transfers is imported wh
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -67,6 +66,12 @@ class Removal:
     shared: tuple[str, ...]
 
 
+def _free_space(path: Path) -> int:
+    """Bytes that we may still write there: what is kept for root does not count."""
+    status = os.statvfs(path)
+    return status.f_bavail * status.f_frsize
+
+
 class ModelStore:
     """The store below `root`, which need not exist yet.
 
@@ -88,7 +93,7 @@ class ModelStore:
         reserve_bytes: int = RESERVE_BYTES,
         largest_model: int = LARGEST_MODEL,
         transport: Callable[[Reference], Source] | None = None,
-        free_space: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free,
+        free_space: Callable[[Path], int] = _free_space,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -145,7 +150,7 @@ class ModelStore:
         return pull(self, parse(reference_text), progress, refresh=refresh)
 
     def import_file(self, path: Path, as_reference: str, mode: Mode = "copy") -> StoredModel:
-        """Take a GGUF file into the store under a reference as `copy`, `hardlink` or `reflink`. Rejected if it is none."""
+        """Take a GGUF file into the store under a reference: `copy`, `hardlink` or `reflink`. Rejected for no GGUF."""
         from drivers.modelstore.importing import import_file
 
         return import_file(self, path, parse(as_reference), mode)
