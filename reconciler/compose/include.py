@@ -1,0 +1,93 @@
+"""`include`: other Compose projects, each loaded on its own and then taken over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from posixpath import dirname
+
+from reconciler.compose.discover import absolute, is_remote
+from reconciler.compose.nodes import Node, fail, same
+
+_TAKEN_OVER = ("services", "volumes", "networks", "secrets", "configs", "models")
+"""Anything else of an included file, its `x-…` and its name, stays there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Include:
+    """One entry: the first path is the main file, the others override it."""
+
+    node: Node
+    paths: tuple[str, ...]
+    directory: str
+    """Against which the included files' own paths are resolved."""
+    env_files: tuple[tuple[str, Node], ...]
+    """Empty: the `.env` of the directory, where there is one."""
+
+
+def includes(root: Node, directory: str) -> list[Include]:
+    """The entries of a document, with absolute paths. Raises InputError for a wrong form or a remote path."""
+    node = root.get("include")
+    if node is None or node.value is None:
+        return []
+    if type(node.value) is not list:
+        raise fail("must be a list", node, ("include",))
+    return [_include(item, directory, ("include", str(index))) for index, item in enumerate(node.value)]
+
+
+def _include(node: Node, directory: str, path: tuple[str, ...]) -> Include:
+    if type(node.value) is str:
+        names, env, project = [node], [], None
+    elif type(node.value) is dict:
+        names, env = _strings(node, "path", path), _strings(node, "env_file", path)
+        project = node.get("project_directory")
+    else:
+        raise fail("must be a string or a mapping", node, path)
+    unknown = set(node.value) - {"path", "env_file", "project_directory"} if type(node.value) is dict else ()
+    for key in sorted(unknown):
+        raise fail(f"an include has path, project_directory and env_file, but no {key!r}", node, (*path, key))
+    paths = []
+    for name in names:
+        if is_remote(name.value):
+            raise fail("remote includes are not read; check the repository out and include its path", name, path)
+        paths.append(absolute(name.value, directory))
+    if not paths:
+        raise fail("needs a path", node, path)
+    home = dirname(paths[0])
+    if project is not None and project.value is not None:
+        if type(project.value) is not str:
+            raise fail("must be a string", project, (*path, "project_directory"))
+        home = absolute(project.value, directory) if project.value else home
+    return Include(node, tuple(paths), home, tuple((absolute(one.value, directory), one) for one in env))
+
+
+def _strings(node: Node, key: str, path: tuple[str, ...]) -> list[Node]:
+    """A string or a list of strings."""
+    child = node.get(key)
+    if child is None or child.value is None:
+        return []
+    items = child.value if type(child.value) is list else [child]
+    for item in items:
+        if type(item.value) is not str:
+            raise fail("must be a string or a list of strings", item, (*path, key))
+    return list(items)
+
+
+def take_over(root: Node, imported: Node) -> Node:
+    """The including document with the included resources added. What both have must be equal (newer Compose merges
+    them); raises InputError where it is not."""
+    result = dict(root.value)
+    for section in _TAKEN_OVER:
+        source = imported.get(section)
+        if source is None or type(source.value) is not dict:
+            continue
+        own = root.get(section)
+        if own is not None and type(own.value) is not dict:
+            raise fail("must be a mapping", own, (section,))
+        combined: dict[str, Node] = dict(own.value) if own is not None else {}
+        for name, node in source.value.items():
+            earlier = combined.setdefault(name, node)
+            if not same(earlier, node):
+                message = f"is also defined, differently, in the included {node.location}"
+                raise fail(message, earlier, (section, name), at_key=True)
+        result[section] = (own or source).with_value(combined)
+    return root.with_value(result)
