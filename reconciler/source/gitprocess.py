@@ -10,12 +10,12 @@ from __future__ import annotations
 import os
 import select
 import shutil
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
 
 from reconciler.errors import SourceError
+from reconciler.supervise import kill_group, stop
 
 _SAFE = (
     *("-c", "core.hooksPath=/dev/null"),
@@ -162,24 +162,6 @@ class ObjectReader:
             kill_group(self._process)
             complaint = _words(self._process.stderr.read())
         return SourceError(f"{self._git.directory}: object {oid} cannot be read: {complaint or otherwise}")
-
-
-def stop(process: subprocess.Popen[bytes]) -> None:
-    """Kill a process with all it started, and collect it."""
-    kill_group(process)
-    process.wait()
-    for stream in (process.stdin, process.stdout, process.stderr):
-        if stream is not None:
-            stream.close()
-
-
-def kill_group(process: subprocess.Popen[bytes]) -> None:
-    """SIGKILL to the process group. Only sent while the leader is not collected, so the number is still its own."""
-    if process.returncode is None:
-        try:
-            os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            return
 
 
 def _words(complaint: bytes) -> str:
