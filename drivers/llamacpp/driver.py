@@ -1,41 +1,34 @@
 """llama-server on this host as a platform: the driver's contract, kept with folders, locks and processes.
 
-Every method looks first (`_life`), and what it finds decides: a server that lives is adopted whoever started it, one
+Every method looks first (`life`), and what it finds decides: a server that lives is adopted whoever started it, one
 that is gone is reported with its last words, and nothing is started while the lock is held by anybody.
 """
 
 from __future__ import annotations
 
-import errno
 import os
+import re
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 
 from drivers.base import Capabilities, Deployment, Finding, ModelSpec, Observation, Phase
-from drivers.errors import Denied, DriverError, Exhausted, Rejected, Unavailable
+from drivers.errors import DriverError, Rejected, Unavailable
 from drivers.llamacpp import command, log, options, process
-from drivers.llamacpp.health import Health, creating, handle
-from drivers.llamacpp.models import ModelFiles
-from drivers.llamacpp.rundir import RunFolder, RunRecord, Unreadable, decode_deployment, folders
+from drivers.llamacpp.edge import at_edge
+from drivers.llamacpp.health import Health, creating
+from drivers.llamacpp.life import deployment_of, ended, life_of, processes_of, read
+from drivers.llamacpp.models import ModelFile, ModelFiles
+from drivers.llamacpp.record import RunRecord
+from drivers.llamacpp.rundir import RunFolder, Unreadable, folders
 from drivers.llamacpp.settings import LlamaCppSettings
-from drivers.llamacpp.starter import RECORD_MARK, Starter, note_process
+from drivers.llamacpp.starter import Starter, note_process
 
 GENTLE_S = 10.0
 """Seconds between asking a server to stop and making it."""
-_DISK = frozenset({errno.ENOSPC, errno.EDQUOT})
-_PERMISSION = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
-
-
-@dataclass(frozen=True, slots=True)
-class _Life:
-    """What of a deployment lives: `seen` its process; `held` somebody holds its lock."""
-
-    seen: process.Seen | None
-    held: bool
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
 
 
 @dataclass(slots=True)
@@ -49,7 +42,7 @@ class _Memory:
 
 
 class LlamaCppDriver:
-    """The local platform. `clock` gives aware datetimes; `monotonic` is accepted for symmetry with other drivers."""
+    """The local platform. `clock` stamps starts for people; `monotonic`, in seconds, measures patience."""
 
     name = "llamacpp"
     capabilities = Capabilities(local=True, settle_s=0.0, startup_timeout_s=1800.0, degraded_grace_s=10.0)
@@ -59,15 +52,16 @@ class LlamaCppDriver:
         settings: LlamaCppSettings,
         models: ModelFiles,
         *,
-        clock: Callable[[], datetime] | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
         start: process.Start = process.start,
     ) -> None:
         self._settings = settings
         self._models = models
-        self._now: Callable[[], float] = time.time if clock is None else lambda: clock().timestamp()
-        self._starter = Starter(settings=settings, clock=self._now, start=start)
-        self._health = Health()
+        self._root = settings.run_root.absolute()
+        self._monotonic = monotonic
+        self._starter = Starter(settings=settings, clock=clock, monotonic=monotonic, start=start)
+        self._health = Health(settings.health_timeout_s, settings.answer_timeout_s)
         self._memory = _Memory()
 
     def check(self, spec: ModelSpec) -> tuple[Finding, ...]:
@@ -76,7 +70,7 @@ class LlamaCppDriver:
 
     def observe(self, deployment: Deployment) -> Observation:
         """What the folder, the lock and the process say. Starts, stops and removes nothing."""
-        with _at_edge("observing", deployment):
+        with at_edge("observing", deployment):
             return self._observe(deployment)
 
     def observe_many(self, deployments: Sequence[Deployment]) -> Mapping[str, Observation]:
@@ -85,12 +79,12 @@ class LlamaCppDriver:
 
     def create(self, deployment: Deployment) -> Observation:
         """Start its server, or the pull of its model. A server that lives already is adopted, never doubled."""
-        with _at_edge("creating", deployment):
+        with at_edge("creating", deployment):
             options.refuse(deployment.spec, self._settings)
             folder = self._folder(deployment)
-            if _is_foreign(_read(folder), deployment):
+            if _is_foreign(read(folder), deployment):
                 raise Rejected(f"creating {deployment.name}: {folder.path} belongs to another deployment; left alone")
-            if self._life(deployment, folder).seen is not None:
+            if life_of(deployment, folder).seen is not None:
                 return self._adopt(deployment, folder)
             file = self._models.find(command.reference(deployment.spec))
             if file is None:
@@ -100,16 +94,9 @@ class LlamaCppDriver:
             if lock is None:
                 return self._adopt(deployment, folder)
             try:
-                # Under the lock nobody else starts it: what is seen now holds until we start it, or do not.
-                previous = _read(folder)
-                if self._life(deployment, folder).seen is not None or folder.stopping_since() is not None:
-                    return self._observe(deployment)
-                if previous is not None and (ended := _ended(folder, previous)).phase is Phase.FAILED:
-                    return ended
-                record = self._starter.begin(deployment, folder, file, lock, previous)
+                return self._start(deployment, folder, file, lock)
             finally:
                 os.close(lock)
-            return creating("the server is starting", record, 0.0)
 
     def update(self, deployment: Deployment) -> Observation:
         """Nothing can change in a running server: a changed spec is a new deployment."""
@@ -117,13 +104,13 @@ class LlamaCppDriver:
 
     def delete(self, deployment: Deployment) -> Observation:
         """Ask the server to stop, on a later call make it, and at last remove the folder. Never waits."""
-        with _at_edge("deleting", deployment):
+        with at_edge("deleting", deployment):
             folder = self._folder(deployment)
-            if _is_foreign(_read(folder), deployment):
+            if _is_foreign(read(folder), deployment):
                 return Observation(phase=Phase.ABSENT, detail="a folder of its name belongs to another deployment")
             self._memory.asked.discard(deployment.id)
             self._health.silences.pop(deployment.id, None)
-            living = [seen for seen in process.marked() if seen.marks[process.MARKER] == deployment.id]
+            living = list(processes_of(deployment))
             if living:
                 return self._stop(deployment, folder, living)
             return self._remove(deployment, folder)
@@ -131,24 +118,24 @@ class LlamaCppDriver:
     def owned(self, lineage: str) -> Iterable[Deployment]:
         """Every folder of the lineage in which there is anything, and every server whose folder vanished."""
         found: dict[str, Deployment] = {}
-        for folder in folders(self._settings.run_root):
+        for folder in folders(self._root):
             try:
                 record = folder.read()
             except (Unreadable, OSError) as trouble:
-                raise Unavailable(f"listing {self._settings.run_root}: {trouble}") from trouble
+                raise Unavailable(f"listing {self._root}: {trouble}") from trouble
             if record is None or record.deployment.lineage != lineage:
                 continue
             if self.observe(record.deployment).phase is not Phase.ABSENT:
                 found[record.deployment.id] = record.deployment
         for seen in process.marked():
-            stray = _deployment_of(seen)
+            stray = deployment_of(seen)
             if stray is not None and stray.lineage == lineage:
                 found.setdefault(stray.id, stray)
         return tuple(found.values())
 
     def logs(self, deployment: Deployment, lines: int = 200) -> Iterable[str]:
         """The last lines the server printed."""
-        with _at_edge("reading the log of", deployment):
+        with at_edge("reading the log of", deployment):
             return log.tail(self._folder(deployment).log, lines)
 
     def _observe(self, deployment: Deployment) -> Observation:
@@ -159,16 +146,16 @@ class LlamaCppDriver:
             return Observation(phase=Phase.FAILED, detail=str(torn))
         if _is_foreign(record, deployment):
             return Observation(phase=Phase.ABSENT, detail="a folder of its name belongs to another deployment")
-        life = self._life(deployment, folder)
+        life = life_of(deployment, folder)
         if folder.stopping_since() is not None:
             return _leaving("the server is stopping" if life.seen else "the server has stopped")
         if record is None and life.seen is not None:
             return Observation(phase=Phase.FAILED, detail="the server runs and its folder is gone")
         if record is not None and life.seen is not None:
-            return self._health.observe(folder, record, self._now() - record.started_at)
+            return self._health.observe(folder, record, self._monotonic() - record.started_tick_s)
         if life.held:
             return Observation(phase=Phase.CREATING, detail="the server is being started", look_again_s=0.05)
-        return self._not_started(deployment) if record is None else _ended(folder, record)
+        return self._not_started(deployment) if record is None else ended(folder, record)
 
     def _observe_or_unknown(self, deployment: Deployment) -> Observation:
         try:
@@ -176,22 +163,19 @@ class LlamaCppDriver:
         except DriverError as trouble:
             return Observation(phase=Phase.UNKNOWN, detail=str(trouble))
 
-    def _life(self, deployment: Deployment, folder: RunFolder) -> _Life:
-        """The recorded process, if it is that one; else whoever carries the marker."""
-        record = _read(folder)
-        if record is not None and record.pid is not None and record.boot == process.boot_id():
-            process.exit_status(record.pid)  # reaps it, should it be a dead child of ours
-            seen = process.look(record.pid)
-            if seen is not None and seen.ticks == record.ticks and seen.marks.get(process.MARKER) == deployment.id:
-                return _Life(seen, held=True)
-        # The lock is asked before the processes: who starts one holds it until the process can be seen.
-        held = folder.is_locked()
-        marked = (seen for seen in process.marked() if seen.marks[process.MARKER] == deployment.id)
-        return _Life(min(marked, key=lambda seen: (seen.ticks, seen.pid), default=None), held)
+    def _start(self, deployment: Deployment, folder: RunFolder, file: ModelFile, lock: int) -> Observation:
+        """Under the lock nobody else starts it: what is seen here holds until it is started, or is not."""
+        previous = read(folder)
+        if life_of(deployment, folder).seen is not None or folder.stopping_since() is not None:
+            return self._observe(deployment)
+        if previous is not None and (end := ended(folder, previous)).phase is Phase.FAILED:
+            return end
+        record = self._starter.begin(deployment, folder, file, lock, previous)
+        return creating("the server is starting", record, 0.0)
 
     def _adopt(self, deployment: Deployment, folder: RunFolder) -> Observation:
         """Somebody started it: note the process for the next one who looks, and say how it is."""
-        record, life = _read(folder), self._life(deployment, folder)
+        record, life = read(folder), life_of(deployment, folder)
         if record is not None and life.seen is not None and record.pid != life.seen.pid:
             note_process(folder, record, life.seen.pid)
         return self._observe(deployment)
@@ -216,7 +200,7 @@ class LlamaCppDriver:
         return Observation(phase=Phase.ABSENT)
 
     def _stop(self, deployment: Deployment, folder: RunFolder, living: Sequence[process.Seen]) -> Observation:
-        now = self._now()
+        now = self._monotonic()
         since = folder.stopping_since() if folder.path.is_dir() else self._memory.stopping.get(deployment.id)
         if since is None:
             if folder.path.is_dir():
@@ -230,7 +214,7 @@ class LlamaCppDriver:
 
     def _remove(self, deployment: Deployment, folder: RunFolder) -> Observation:
         self._memory.stopping.pop(deployment.id, None)
-        record = _read(folder)
+        record = read(folder)
         if record is not None and record.pid is not None:
             process.exit_status(record.pid)
         if not folder.path.is_dir():
@@ -245,40 +229,13 @@ class LlamaCppDriver:
         return Observation(phase=Phase.ABSENT)
 
     def _folder(self, deployment: Deployment) -> RunFolder:
-        return RunFolder(self._settings.run_root / deployment.name)
-
-
-def _ended(folder: RunFolder, record: RunRecord) -> Observation:
-    """A recorded server that no longer lives. ABSENT where starting it again is the answer, FAILED where it is not."""
-    if record.pid is None:
-        return Observation(phase=Phase.ABSENT, detail="its start was prepared and not made")
-    if record.boot != process.boot_id():
-        return Observation(phase=Phase.ABSENT, detail="this host was restarted")
-    if log.port_was_taken(folder.log):
-        return Observation(phase=Phase.ABSENT, detail="another program took its port")
-    status = process.exit_status(record.pid)
-    how = "ended" if status is None else process.describe(status)
-    if status in (None, -signal.SIGKILL) and process.oom_kills() > record.oom_kills:
-        how += " (this host ran out of memory)"
-    last = log.reason(folder.log)
-    return Observation(
-        phase=Phase.FAILED,
-        detail=f"llama-server {how}{': ' + last if last else ''}",
-        handle=handle(record),
-        spec_digest=record.deployment.spec.digest,
-    )
+        if not _NAME.fullmatch(deployment.name):
+            raise ValueError(f"{deployment.name!r} is not a deployment's name")
+        return RunFolder(self._root / deployment.name)
 
 
 def _leaving(detail: str) -> Observation:
     return Observation(phase=Phase.DELETING, detail=detail, look_again_s=0.05)
-
-
-def _read(folder: RunFolder) -> RunRecord | None:
-    """The record; one that cannot be understood reads as none, and `_observe` says so."""
-    try:
-        return folder.read()
-    except Unreadable:
-        return None
 
 
 def _is_foreign(record: RunRecord | None, deployment: Deployment) -> bool:
@@ -286,29 +243,3 @@ def _is_foreign(record: RunRecord | None, deployment: Deployment) -> bool:
         return False
     theirs = record.deployment
     return (theirs.id, theirs.lineage) != (deployment.id, deployment.lineage)
-
-
-def _deployment_of(seen: process.Seen) -> Deployment | None:
-    """What a process says it is, None where its marks are not ours to read."""
-    import json
-
-    try:
-        return decode_deployment(json.loads(seen.marks[RECORD_MARK]))
-    except (KeyError, ValueError, TypeError, AttributeError):
-        return None
-
-
-@contextmanager
-def _at_edge(doing: str, deployment: Deployment) -> Iterator[None]:
-    """Translate what the operating system says, once."""
-    try:
-        yield
-    except OSError as trouble:
-        text = f"{doing} {deployment.name}: {trouble.strerror or trouble} ({trouble.filename or 'no file'})"
-        if trouble.errno in _DISK:
-            raise Exhausted(text) from trouble
-        if trouble.errno in _PERMISSION:
-            raise Denied(text) from trouble
-        raise Unavailable(text) from trouble
-    except ValueError as wrong:
-        raise Rejected(f"{doing} {deployment.name}: {wrong}") from wrong

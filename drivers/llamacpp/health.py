@@ -11,10 +11,9 @@ from dataclasses import dataclass, field
 from drivers import probe
 from drivers.base import Auth, Endpoint, Observation, Phase
 from drivers.llamacpp import log
-from drivers.llamacpp.rundir import RunFolder, RunRecord
+from drivers.llamacpp.record import RunRecord
+from drivers.llamacpp.rundir import RunFolder
 
-HEALTH_TIMEOUT_S = 2.0
-ANSWER_TIMEOUT_S = 10.0
 MISSES = 3
 """Health checks in a row without an answer before a real request decides."""
 SILENCES = 2
@@ -35,10 +34,14 @@ class _Silence:
 class Health:
     """Judges living servers. Keeps count of their silences between two looks."""
 
+    health_timeout_s: float
+    answer_timeout_s: float
     silences: dict[str, _Silence] = field(default_factory=dict)
 
     def observe(self, folder: RunFolder, record: RunRecord, age_s: float) -> Observation:
         """What a server that runs is worth; `age_s` is how long ago it was started, in seconds."""
+        if record.keyed and not folder.key_file.exists():
+            return Observation(phase=Phase.FAILED, detail="the file with its key is gone", handle=handle(record))
         if folder.is_ready():
             return self._still_well(folder, record)
         missing = self._first_answer(folder, record)
@@ -50,31 +53,34 @@ class Health:
     def _first_answer(self, folder: RunFolder, record: RunRecord) -> str:
         """What is still missing to READY; empty when nothing is."""
         url, key = base_url(record), key_of(folder, record)
-        health = probe.health(url, path=_health_path(record), timeout_s=HEALTH_TIMEOUT_S)
+        health = probe.health(url, path=_health_path(record), timeout_s=self.health_timeout_s)
         if health.status is None:
             return "the server is starting"
         if not health.ok:
             return "the server is loading the model"
-        if key is not None and probe.models(url, timeout_s=HEALTH_TIMEOUT_S).status not in (401, 403):
+        if key is not None and probe.models(url, timeout_s=self.health_timeout_s).status not in (401, 403):
             return "the port is answered by a server that does not ask for our key"
-        names = probe.models(url, key=key, timeout_s=HEALTH_TIMEOUT_S).names
+        names = probe.models(url, key=key, timeout_s=self.health_timeout_s).names
         # Releases before comma-separated aliases list the whole text as one name.
         if not any(record.deployment.name in name.split(",") for name in names):
             return "the port is answered by a server that is not ours"
-        answer = _ask(folder, record)
+        answer = self._ask(folder, record)
         return "" if answer.ok else f"the model does not answer yet: {answer.detail}"
 
     def _still_well(self, folder: RunFolder, record: RunRecord) -> Observation:
         id = record.deployment.id
         log.bound(folder.log)
-        if probe.health(base_url(record), path=_health_path(record), timeout_s=HEALTH_TIMEOUT_S).status is not None:
+        if (
+            probe.health(base_url(record), path=_health_path(record), timeout_s=self.health_timeout_s).status
+            is not None
+        ):
             self.silences.pop(id, None)
             return self._ready(folder, record)
         silence = self.silences.setdefault(id, _Silence())
         silence.misses += 1
         if silence.misses < MISSES:
             return self._ready(folder, record, look_again_s=1.0)
-        if _ask(folder, record).ok:
+        if self._ask(folder, record).ok:
             self.silences.pop(id, None)
             return self._ready(folder, record)
         silence.failed_answers += 1
@@ -84,6 +90,16 @@ class Health:
         return Observation(
             phase=Phase.FAILED, detail="the server hangs: it is alive and answers nothing", handle=handle(record)
         )
+
+    def _ask(self, folder: RunFolder, record: RunRecord) -> probe.Answer:
+        """A real request of the kind the model is for."""
+        url, key = base_url(record), key_of(folder, record)
+        prompt = record.deployment.spec.options.get("cloud.health-prompt", "Hi")
+        if record.purpose == "embedding":
+            return probe.embed(url, record.model_id, key=key, text=prompt, timeout_s=self.answer_timeout_s)
+        if record.purpose == "rerank":
+            return probe.rerank(url, record.model_id, key=key, text=prompt, timeout_s=self.answer_timeout_s)
+        return probe.complete(url, record.model_id, key=key, prompt=prompt, timeout_s=self.answer_timeout_s)
 
     def _ready(
         self,
@@ -145,14 +161,3 @@ def key_of(folder: RunFolder, record: RunRecord) -> str | None:
 
 def _health_path(record: RunRecord) -> str:
     return record.deployment.spec.options.get("cloud.health-path", "/health")
-
-
-def _ask(folder: RunFolder, record: RunRecord) -> probe.Answer:
-    """A real request of the kind the model is for."""
-    url, key = base_url(record), key_of(folder, record)
-    prompt = record.deployment.spec.options.get("cloud.health-prompt", "Hi")
-    if record.purpose == "embedding":
-        return probe.embed(url, record.model_id, key=key, text=prompt, timeout_s=ANSWER_TIMEOUT_S)
-    if record.purpose == "rerank":
-        return probe.rerank(url, record.model_id, key=key, text=prompt, timeout_s=ANSWER_TIMEOUT_S)
-    return probe.complete(url, record.model_id, key=key, prompt=prompt, timeout_s=ANSWER_TIMEOUT_S)

@@ -24,6 +24,10 @@ class LlamaCppSettings:
     """Whether a Compose file may ask for `cloud.visibility=public`: a listener on every address of this host."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """The reconciler's own environment. Only RECONCILE_LLAMA_SERVER and PATH are read; servers never inherit it."""
+    health_timeout_s: float = 2.0
+    """Seconds a server has for its health check; a hung one accepts the connection and is silent."""
+    answer_timeout_s: float = 20.0
+    """Seconds a model has for one token or one embedding, when that decides."""
     server_environment: Mapping[str, str] = field(default_factory=dict)
     """What the operator adds to the environment of every server, such as LD_LIBRARY_PATH for a GPU's libraries."""
 

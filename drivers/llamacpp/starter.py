@@ -11,13 +11,15 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from drivers import flags, values
 from drivers.base import Deployment, ModelSpec
 from drivers.errors import Ambiguous, Denied, Exhausted
 from drivers.llamacpp import command, find, host, memory, options, process
 from drivers.llamacpp.models import ModelFile
-from drivers.llamacpp.rundir import RunFolder, RunRecord, encode_deployment
+from drivers.llamacpp.record import RunRecord, encode_deployment
+from drivers.llamacpp.rundir import RunFolder
 from drivers.llamacpp.settings import LlamaCppSettings
 
 RECORD_MARK = "CMR_RECORD"
@@ -26,10 +28,11 @@ _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Starter:
-    """Starts servers, one at a time per lock. The clock gives seconds since the POSIX epoch."""
+    """Starts servers, one at a time per lock. `monotonic` is the kernel's, in seconds: it outlives this process."""
 
     settings: LlamaCppSettings
-    clock: Callable[[], float]
+    clock: Callable[[], datetime]
+    monotonic: Callable[[], float]
     start: process.Start
 
     def begin(
@@ -96,7 +99,8 @@ class Starter:
             purpose=command.purpose(deployment.spec, file),
             keyed=options.needs_key(deployment.spec),
             boot=process.boot_id(),
-            started_at=self.clock(),
+            started_at=self.clock().isoformat(timespec="seconds"),
+            started_tick_s=self.monotonic(),
             oom_kills=process.oom_kills(),
         )
 
