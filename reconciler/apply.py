@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from drivers.base import Driver, Observation
@@ -95,7 +95,7 @@ class Applier:
         old = self._known.deployments[step.deployment]
         record = intents.before_update(old, want.spec, self._clock())
         if all(self._inert(record.driver, change.key) for change in step.changes):
-            recorded = intents.switched(_closed(record, old), serves=old.active, now=self._clock())
+            recorded = _closed(record, old)
             self._commit(PutDeployment(recorded), self._event("update", step, recorded))
             return Applied(step, recorded)
         self._commit(PutDeployment(record), self._event("update", step, record))
@@ -127,11 +127,10 @@ class Applier:
     def _failed(
         self, step: Step, record: DeploymentRecord, book: ModelRecord, error: DriverError, *, local: bool
     ) -> Applied:
-        now = self._clock()
-        after = intents.after_error(record, error, now)
+        after = intents.after_error(record, error, self._clock(), local=local)
         changes: list[Change] = [PutDeployment(after)]
         if step.action is not Action.DELETE:
-            changes.append(PutModel(intents.book_after_error(book, record, error, now, local=local)))
+            changes.append(PutModel(intents.book_after_error(book, error)))
         if record.failure != str(error):
             changes.append(self._event("error", step, record, str(error)))
             log.warning("%s %s (%s): %s", step.action.value, step.model, record.deployment.id, error)
@@ -159,9 +158,12 @@ class Applier:
 
 def _closed(record: DeploymentRecord, old: DeploymentRecord) -> DeploymentRecord:
     """An update that needs nothing from the platform is no open request."""
-    from dataclasses import replace
-
-    return replace(record, request_open=old.request_open, issued_at=old.issued_at)
+    return replace(
+        record,
+        request_open=old.request_open,
+        issued_at=old.issued_at,
+        applied_digest=record.deployment.spec.digest,
+    )
 
 
 def in_order(steps: Sequence[Step]) -> tuple[tuple[Step, ...], tuple[Step, ...]]:

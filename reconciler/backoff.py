@@ -18,16 +18,17 @@ def before_next_attempt_s(attempts: int) -> float:
     return min(_FIRST_S * 2.0 ** min(max(attempts - 1, 0), 16), _MOST_S)
 
 
-def before_asking_again_s(age_s: float, error: DriverError, *, local: bool) -> float:
-    """Seconds until the same request is sent again, when the first one was sent `age_s` ago and ended in `error`.
+def before_asking_again_s(failed_calls: int, error: DriverError, *, local: bool) -> float:
+    """Seconds until the same request is sent again, after `failed_calls` of them in a row, the last ended in `error`.
 
-    As long again as it has been tried: that doubles the pauses without a counter to keep. Capacity and quota come
-    back slowly on a platform and quickly on this host; for credentials a person must act, so once a minute will do.
+    Capacity and quota come back slowly on a platform and quickly on this host; for credentials a person must act, so
+    once a minute will do.
     """
+    doublings = min(max(failed_calls - 1, 0), 16)
     if isinstance(error, Exhausted) and not local:
-        pause = min(max(age_s, _CAPACITY_FIRST_S), _CAPACITY_MOST_S)
+        pause = min(_CAPACITY_FIRST_S * 2.0**doublings, _CAPACITY_MOST_S)
     elif isinstance(error, Denied | Rejected):
         pause = _DENIED_S
     else:
-        pause = min(max(age_s, _FIRST_S), _MOST_S)
+        pause = min(_FIRST_S * 2.0**doublings, _MOST_S)
     return max(pause, error.retry_after_s or 0.0)

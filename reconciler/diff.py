@@ -68,12 +68,22 @@ class Rules:
     """What the table must know of one driver, and of the operator's patience with it. Times in seconds."""
 
     capabilities: Capabilities
+    absence: str = ""
+    """Why nothing can be deployed there, where this installation has no driver for it."""
     inert: Callable[[str], bool] = lambda key: False
     """Whether a change of this key of the spec needs nothing done on the platform."""
     bake_s: float = 120.0
     """How long a replaced deployment is kept after the switch."""
     removal_grace_s: float = 600.0
     """How long a model must have been gone from the file before it is deleted."""
+
+
+class Removals(Enum):
+    """Who decides that a model which is gone from the file is deleted."""
+
+    RIPEN = "good readings and a grace time"
+    CONFIRMED = "a person, who said yes"
+    HELD = "a person, who has not said yes"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,16 +94,17 @@ class Moment:
     rules: Mapping[str, Rules]
     busy: Mapping[str, str] = field(default_factory=dict)
     """Deployment id to the reason why something still uses it: a running service, a request in flight."""
-    removals_confirmed: bool = False
-    """A person said yes to the removals: no tombstone needs to ripen."""
+    removals: Removals = Removals.RIPEN
 
 
+GONE = "gone from the file"
+"""The cause of a removal: the one kind of delete that the mass-delete guard is about."""
 REMOVAL_READS = 2
 """Good readings without the model before its removal is believed."""
 
 
 def diff(desired: Desired, known: Recorded, moment: Moment, revision: str) -> Plan:
-    """The plan for one project. `known` is the refreshed record; `desired.refused` names models that stay as they are."""
+    """The plan for one project. `known` is the refreshed record; models in `desired.refused` stay as they are."""
     own: dict[str, list[DeploymentRecord]] = {key: [] for key in (*desired.models, *desired.refused)}
     for record in known.deployments.values():
         own.setdefault(record.deployment.model, []).append(record)
@@ -175,10 +186,21 @@ class _Case:
     def _nothing(self, record: DeploymentRecord) -> Iterator[Step]:
         return iter(())
 
-    _serve = _nothing
+    def _serve(self, record: DeploymentRecord) -> Iterator[Step]:
+        """READY is what is wanted, unless an update in place was resolved and the platform never confirmed it."""
+        if record.applied_digest in ("", record.deployment.spec.digest):
+            return
+        if self._may_call(record):
+            yield self._step(Action.UPDATE, record, record.failure or "the update was not confirmed")
+        else:
+            yield self._hold(record, record.failure, record.next_call_at)
 
     def _wait(self, record: DeploymentRecord) -> Iterator[Step]:
-        cause = f"the platform does not say how it is: {record.detail}" if record.phase is Phase.UNKNOWN else "it is being deleted"
+        cause = (
+            f"the platform does not say how it is: {record.detail}"
+            if record.phase is Phase.UNKNOWN
+            else "it is being deleted"
+        )
         yield self._hold(record, cause)
 
     def _forget(self, record: DeploymentRecord) -> Iterator[Step]:
@@ -197,24 +219,31 @@ class _Case:
         ripe = (self.book.missing_since or self.moment.now) + timedelta(seconds=rules.removal_grace_s)
         if self.book.protected:
             yield self._hold(record, "gone from the file, and protected: `reconcile unprotect` lets it go")
-        elif record.adopted and not self.moment.removals_confirmed:
+        elif record.adopted and not self._removal_confirmed():
             yield self._hold(record, "found by its tags and wanted by no file: `reconcile destroy` deletes it")
-        elif not self.moment.removals_confirmed and (self.moment.now < ripe or self.book.missing_reads < REMOVAL_READS):
+        elif self.moment.removals is Removals.HELD and not self._removal_confirmed():
+            yield self._hold(record, "gone from the file; `--yes` deletes it")
+        elif not self._removal_confirmed() and (self.moment.now < ripe or self.book.missing_reads < REMOVAL_READS):
             yield self._hold(record, "gone from the file; deleted when it stays gone", ripe)
         else:
-            yield from self._unless_busy(record, "gone from the file")
+            yield from self._unless_busy(record, GONE)
 
     def _finish(self, record: DeploymentRecord) -> Iterator[Step]:
-        yield self._step(Action.DELETE, record, "its deletion was begun")
+        if self._may_call(record):
+            yield self._step(Action.DELETE, record, "its deletion was begun")
+        else:
+            yield self._hold(record, record.failure, record.next_call_at)
 
     def _issue_again(self, record: DeploymentRecord) -> Iterator[Step]:
         """Absent though asked for. The same request again makes one thing, because its name and token are the same."""
         if record.ready_at is not None:
             yield from self._replace_lost(record)
-        elif self._may_try(record):
+        elif self.book.halted and self._attempts():
+            yield self._hold(record, self.book.halted)
+        elif self._may_call(record):
             yield self._step(Action.CREATE, record, record.failure or "asked for, and not there yet")
         else:
-            yield self._back_off(record, record.failure or "the last attempt made nothing")
+            yield self._hold(record, record.failure, record.next_call_at)
 
     def _replace_lost(self, record: DeploymentRecord) -> Iterator[Step]:
         settled = self._settled_at(record, since=record.phase_since)
@@ -284,7 +313,9 @@ class _Case:
         elif serving.phase is Phase.UNKNOWN:
             return  # its own step already waits: never act on ignorance
         elif self._updatable(serving):
-            yield self._step(Action.UPDATE, serving, "the file changed", field_changes(serving.deployment.spec, want.spec))
+            yield self._step(
+                Action.UPDATE, serving, "the file changed", field_changes(serving.deployment.spec, want.spec)
+            )
         elif serving.ready_at is None and not serving.active:
             yield self._hold(None, "an earlier attempt must go first")
         else:
@@ -295,10 +326,10 @@ class _Case:
     def _first(self, want: DesiredModel) -> Iterator[Step]:
         if self._halted():
             yield self._hold(None, self.book.halted or self._gave_up())
-        elif self._may_try(None):
+        elif self._may_try():
             yield self._step(Action.CREATE, None, "the file asks for it" if not self._attempts() else "another attempt")
         else:
-            yield self._back_off(None, "the last attempt failed")
+            yield self._hold(None, "the last attempt failed; backing off", self.book.next_try_at)
 
     def _attempt(self, record: DeploymentRecord, cause: str) -> Iterator[Step]:
         """A new deployment of the same spec beside one that no longer does its work."""
@@ -306,10 +337,10 @@ class _Case:
             yield self._hold(record, f"{cause}; another deployment is still being dealt with")
         elif self._halted():
             yield self._hold(record, self.book.halted or self._gave_up())
-        elif self._may_try(None):
+        elif self._may_try():
             yield self._step(Action.REPLACE, record, cause)
         else:
-            yield self._back_off(record, cause)
+            yield self._hold(record, f"{cause}; backing off", self.book.next_try_at)
 
     # -- what is known about the model ------------------------------------------------------------------------------
 
@@ -325,7 +356,7 @@ class _Case:
             and record.deployment.spec.digest == self.want.spec.digest
         ]
         ready = [record for record in fitting if record.phase is Phase.READY]
-        return (ready or fitting or [None])[-1]
+        return next(reversed(ready or fitting), None)
 
     def _active(self) -> DeploymentRecord | None:
         return next((record for record in self.records if record.active), None)
@@ -358,17 +389,17 @@ class _Case:
     def _gave_up(self) -> str:
         return f"gave up after {self._attempts()} attempts: commit a change, or `reconcile resume {self.key}`"
 
-    def _may_try(self, record: DeploymentRecord | None) -> bool:
-        """Back-off belongs to a spec: a new commit may be tried at once."""
-        waiting = self.book.next_try_at is not None and self._attempts() > 0 and self.moment.now < self.book.next_try_at
-        return not waiting and not (record is not None and self.book.halted and self._attempts() > 0)
+    def _may_try(self) -> bool:
+        """Whether a new deployment may be made. Back-off belongs to a spec: a new commit may be tried at once."""
+        return not self._attempts() or self.book.next_try_at is None or self.moment.now >= self.book.next_try_at
+
+    def _may_call(self, record: DeploymentRecord) -> bool:
+        return record.next_call_at is None or self.moment.now >= record.next_call_at
+
+    def _removal_confirmed(self) -> bool:
+        return self.moment.removals is Removals.CONFIRMED or self.book.removal_confirmed_at is not None
 
     # -- building steps -----------------------------------------------------------------------------------------------
-
-    def _back_off(self, record: DeploymentRecord | None, cause: str) -> Step:
-        if record is not None and self.book.halted:
-            return self._hold(record, self.book.halted)
-        return self._hold(record, f"{cause}; backing off", self.book.next_try_at)
 
     def _hold(self, record: DeploymentRecord | None, cause: str, until: datetime | None = None) -> Step:
         return self._step(Action.WAIT, record, cause, not_before=until)

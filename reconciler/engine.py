@@ -16,13 +16,14 @@ from datetime import datetime
 
 from drivers.base import Endpoint, Observation, Phase
 from reconciler.apply import Applied, Applier, in_order
-from reconciler.diff import Moment, Rules, diff
+from reconciler.compose.project import Project
+from reconciler.diff import Moment, Removals, Rules, diff
 from reconciler.errors import InputError, SourceError
 from reconciler.intents import switched
 from reconciler.observe import observe_all
 from reconciler.plan import Action, Plan, Step
 from reconciler.policy import Policy, guard
-from reconciler.ports import Ports, Published
+from reconciler.ports import Outputs, Ports, Published
 from reconciler.reading import Reader, Reading
 from reconciler.refresh import changes_between, note_wanted, refresh
 from reconciler.tenure import Tenure
@@ -32,6 +33,7 @@ from state.record import (
     DeploymentRecord,
     Event,
     Intent,
+    ModelRecord,
     OutputRecord,
     PutDeployment,
     PutOutput,
@@ -58,8 +60,7 @@ class Manner:
     holder: str = "reconciler"
     lease_ttl_s: float = 60.0
     roll_out: bool = False
-    removals_confirmed: bool = False
-    """One-shot: a person said yes to what the plan removes."""
+    removals: Removals = Removals.RIPEN
     forced: bool = False
 
 
@@ -77,9 +78,15 @@ class PassResult:
     look_again_s: float = HEALTH_INTERVAL_S
 
     @property
-    def settled(self) -> bool:
-        """Nothing was done and nothing is on its way."""
-        return self.plan is not None and not self.plan.steps and not self.applied and not self.trouble
+    def pending(self) -> bool:
+        """Something was done just now, is on its way, or will change by time alone."""
+        if self.plan is None or self.known is None or self.applied:
+            return True
+        moving = any(
+            record.phase in (Phase.CREATING, Phase.DELETING, Phase.UNKNOWN)
+            for record in self.known.deployments.values()
+        )
+        return moving or any(step.not_before is not None for step in self.plan.steps)
 
 
 class Engine:
@@ -105,7 +112,8 @@ class Engine:
         reading = self._good
         if reading is None:
             return PassResult(plan=None, known=None, trouble=trouble, look_again_s=MOVING_INTERVAL_S)
-        tenure = self._hold_lease(reading.project.name)
+        outputs = self._ports.outputs(reading.project)
+        tenure = self._hold_lease(reading.project.name, outputs)
         recorded = self._store.load(reading.project.name)
         known, seen = self._look(recorded, reading, fresh)
         self._remember(recorded, known, reading if fresh else None)
@@ -114,8 +122,8 @@ class Engine:
         applier = self._applier(tenure, known, reading)
         applied = [applier.carry_out(step) for step in first]
         known = _with_applied(known, applied)
-        published, known = self._publish(reading, plan, known)
-        applied += [applier.carry_out(step) for step in last if self._may_go(step, known)]
+        published, known = self._publish(reading, plan, known, outputs)
+        applied += [applier.carry_out(step) for step in last if _may_go(step, known, outputs)]
         known = _with_applied(known, applied)
         return PassResult(
             plan=plan,
@@ -132,11 +140,15 @@ class Engine:
         moment = Moment(
             now=self._ports.clock.now(),
             rules=self._manner.rules,
-            busy=self._busy(known),
-            removals_confirmed=self._manner.removals_confirmed,
+            busy=self._busy(reading.project, known),
+            removals=self._manner.removals,
         )
         plan = diff(reading.desired, known, moment, reading.revision)
-        return guard(plan, reading.desired, known, self._manner.policy, forced=self._manner.forced)
+        return guard(plan, reading.desired, known, moment.rules, self._manner.policy, forced=self._manner.forced)
+
+    def lose_lease(self) -> None:
+        """The lease went to somebody else: nothing to give back."""
+        self._tenure = None
 
     def close(self) -> None:
         """Give the lease back."""
@@ -154,7 +166,7 @@ class Engine:
             return str(error), False
         return "", True
 
-    def _hold_lease(self, project: str) -> Tenure:
+    def _hold_lease(self, project: str, outputs: Outputs) -> Tenure:
         if self._tenure is not None and self._tenure.lease.project != project:
             self.close()
         if self._tenure is None:
@@ -164,7 +176,7 @@ class Engine:
                 self._manner.holder,
                 self._ports.clock.monotonic,
                 ttl_s=self._manner.lease_ttl_s,
-                floor=self._ports.outputs.highest_epoch(),
+                floor=outputs.highest_epoch(),
             )
         return self._tenure
 
@@ -200,43 +212,40 @@ class Engine:
             revision=reading.revision,
         )
 
-    def _publish(self, reading: Reading, plan: Plan, known: Recorded) -> tuple[Published, Recorded]:
+    def _publish(self, reading: Reading, plan: Plan, known: Recorded, outputs: Outputs) -> tuple[Published, Recorded]:
         """Write where the models answer, then record who serves: a file may run ahead of the record, never behind."""
         assert self._tenure is not None
         now = self._ports.clock.now()
         endpoints = _endpoints(plan, known)
         self._tenure.check()
-        published = self._ports.outputs.publish(
+        published = outputs.publish(
             reading.project,
             endpoints,
-            {key: model.api_key_var for key, model in reading.desired.models.items() if model.api_key_var},
+            api_key_vars(reading),
             lineage=self._store.lineage,
             epoch=self._tenure.lease.epoch,
             serial=known.serial,
             now=now,
             recorded=known.outputs,
         )
-        outputs = {output.path: output for output in published.outputs}
+        files = {output.path: output for output in published.outputs}
         if self._manner.roll_out:
-            outputs = self._roll_out(reading, published, outputs)
-        after = _switch(replace(known, outputs=outputs), plan.routes, now)
+            files = self._roll_out(reading, files)
+        after = _switch(replace(known, outputs=files), plan.routes, now)
         self._commit_switch(known, after, now, reading.revision)
         return published, after
 
-    def _roll_out(
-        self, reading: Reading, published: Published, outputs: Mapping[str, OutputRecord]
-    ) -> dict[str, OutputRecord]:
+    def _roll_out(self, reading: Reading, files: Mapping[str, OutputRecord]) -> dict[str, OutputRecord]:
         """Restart the services whose values changed; a restart that failed stays due and is tried in the next pass."""
-        due = [output for output in outputs.values() if output.service and output.applied != output.checksum]
-        names = sorted({output.service for output in due if output.service in reading.project.services})
-        active = [name for name in names if reading.project.services[name].active]
-        failures = self._ports.services.roll_out(reading.project, active) if active else ()
+        due = [output for output in files.values() if output.service and output.applied != output.checksum]
+        services = reading.project.services
+        names = sorted({output.service for output in due if output.service in services})
+        active = [name for name in names if services[name].active]
+        failures = self._ports.services(reading.project).roll_out(reading.project, active) if active else ()
         for failure in failures:
             log.warning("%s", failure)
-        if failures:
-            return dict(outputs)
-        done = {output.path: replace(output, applied=output.checksum) for output in due}
-        return {**outputs, **done}
+        done = {} if failures else {output.path: replace(output, applied=output.checksum) for output in due}
+        return {**files, **done}
 
     def _commit_switch(self, before: Recorded, after: Recorded, now: datetime, revision: str) -> None:
         changes: list[Change] = [
@@ -250,7 +259,7 @@ class Engine:
         if changes and self._tenure is not None:
             self._store.commit(self._tenure.lease, changes)
 
-    def _busy(self, known: Recorded) -> Mapping[str, str]:
+    def _busy(self, project: Project, known: Recorded) -> Mapping[str, str]:
         """Deployments that nobody is pointed at any more but somebody may still be using."""
         idle = {
             id: record.endpoint
@@ -259,7 +268,7 @@ class Engine:
         }
         if not idle:
             return {}
-        reasons = dict(self._ports.services.users(known.project, idle))
+        reasons = dict(self._ports.services(project).users(known.project, idle))
         for id in idle:
             record = known.deployments[id]
             in_flight = getattr(self._ports.drivers(record.driver), "in_flight", None)
@@ -267,24 +276,29 @@ class Engine:
                 reasons[id] = "it is still answering a request"
         return reasons
 
-    def _may_go(self, step: Step, known: Recorded) -> bool:
-        """The last look before a delete: no file on disk may point there."""
-        if step.action is not Action.DELETE or step.deployment is None:
-            return True
-        record = known.deployments[step.deployment]
-        return record.endpoint is None or not self._ports.outputs.mentions(record.endpoint)
+
+def _may_go(step: Step, known: Recorded, outputs: Outputs) -> bool:
+    """The last look before a delete: no file on disk may point there."""
+    if step.action is not Action.DELETE or step.deployment is None:
+        return True
+    record = known.deployments[step.deployment]
+    return record.endpoint is None or not outputs.mentions(record.endpoint)
 
 
 def _protect(known: Recorded, reading: Reading) -> Recorded:
     """Protection is taken from the file into the record, where it survives the file. Only a command takes it away."""
-    from state.record import ModelRecord
-
     models = dict(known.models)
     for key, model in reading.desired.models.items():
         book = models.get(key, ModelRecord(key=key))
         if model.protected and not book.protected:
             models[key] = replace(book, protected=True)
     return replace(known, models=models)
+
+
+def api_key_vars(reading: Reading) -> dict[str, str]:
+    """By model key, where the file names a variable of its own for the key."""
+    named = ((key, model.options.get("cloud.api-key-var")) for key, model in reading.desired.judged.items())
+    return {key: option.text for key, option in named if option is not None}
 
 
 def _source_record(reading: Reading, now: datetime) -> SourceRecord:
@@ -320,9 +334,7 @@ def _switch(known: Recorded, routes: Mapping[str, str], now: datetime) -> Record
     serving = set(routes.values())
     return replace(
         known,
-        deployments={
-            id: switched(record, serves=id in serving, now=now) for id, record in known.deployments.items()
-        },
+        deployments={id: switched(record, serves=id in serving, now=now) for id, record in known.deployments.items()},
     )
 
 
@@ -351,4 +363,3 @@ def _look_again_s(
         elif record.phase in (Phase.CREATING, Phase.DELETING, Phase.UNKNOWN, Phase.DEGRADED):
             waits.append(MOVING_INTERVAL_S)
     return min(waits)
-

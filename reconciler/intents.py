@@ -87,26 +87,34 @@ def after_answer(record: DeploymentRecord, seen: Observation, now: datetime) -> 
         ready_at=record.ready_at or (now if seen.phase is Phase.READY else None),
         failure="",
         request_open=False,
+        applied_digest=record.deployment.spec.digest,
+        failed_calls=0,
+        next_call_at=None,
     )
 
 
-def after_error(record: DeploymentRecord, error: DriverError, now: datetime) -> DeploymentRecord:
+def after_error(record: DeploymentRecord, error: DriverError, now: datetime, *, local: bool) -> DeploymentRecord:
     """The call failed. Only an `Ambiguous` one stays open; a `Rejected` create can never become ready."""
-    failed = replace(record, failure=str(error), request_open=isinstance(error, Ambiguous))
+    failed_calls = record.failed_calls + 1
+    failed = replace(
+        record,
+        failure=str(error),
+        request_open=isinstance(error, Ambiguous),
+        failed_calls=failed_calls,
+        next_call_at=now + timedelta(seconds=before_asking_again_s(failed_calls, error, local=local)),
+    )
     if isinstance(error, Rejected) and record.intent is Intent.CREATE:
         return replace(failed, phase=Phase.FAILED, detail=str(error), phase_since=now)
     return failed
 
 
-def book_after_error(
-    book: ModelRecord, record: DeploymentRecord, error: DriverError, now: datetime, *, local: bool
-) -> ModelRecord:
-    """When the model is tried again: not at all before a new commit if it was rejected, otherwise after a pause."""
-    if isinstance(error, Rejected):
-        return replace(book, halted=f"{error}: nothing more is tried until the file changes")
-    age_s = (now - record.created_at).total_seconds()
-    pause = before_asking_again_s(age_s, error, local=local)
-    return replace(book, next_try_at=now + timedelta(seconds=pause))
+def book_after_error(book: ModelRecord, error: DriverError) -> ModelRecord:
+    """What was rejected is not tried again before the file changes."""
+    return replace(book, halted=f"{error}; nothing more is tried until the file changes") if _final(error) else book
+
+
+def _final(error: DriverError) -> bool:
+    return isinstance(error, Rejected)
 
 
 def switched(record: DeploymentRecord, *, serves: bool, now: datetime) -> DeploymentRecord:

@@ -6,11 +6,12 @@ configuration, never from the repository that is being reconciled.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from drivers.values import comma_list
 from reconciler.desired import Desired, DesiredModel
+from reconciler.diff import GONE, Rules
 from reconciler.plan import Action, Plan, Step, Verdict
 from state.record import Recorded
 
@@ -33,21 +34,22 @@ class Policy:
     """Whether a file without any models may remove the last one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where a project's desired state comes from; two checkouts must not take turns with one record."""
-
-    now: str
-    recorded: str
-
-
-def guard(plan: Plan, desired: Desired, known: Recorded, policy: Policy, *, forced: bool = False) -> Plan:
+def guard(
+    plan: Plan,
+    desired: Desired,
+    known: Recorded,
+    rules: Mapping[str, Rules],
+    policy: Policy,
+    *,
+    forced: bool = False,
+) -> Plan:
     """The plan with every guard's verdict, and without the steps that a refused one blocks.
 
     `forced` lifts the mass-delete guard: a person looked at the plan and insisted.
     """
     verdicts = [
         *_refused_models(desired),
+        *_without_driver(desired, rules),
         *_limits(plan, desired, policy),
         *_mass_delete(plan, desired, known, policy, forced),
     ]
@@ -72,14 +74,16 @@ def _blocking(step: Step, blocked: dict[str, Verdict]) -> Verdict | None:
     return None
 
 
-GONE = "gone from the file"
-"""The cause of a removal, the one kind of delete that the mass-delete guard is about."""
-
-
 def _refused_models(desired: Desired) -> Iterator[Verdict]:
     """What the file says of these models is not acted upon; they stay as they are."""
     for problem in desired.problems:
-        yield Verdict("options", False, str(problem.message), problem.path.split(".")[1] if "." in problem.path else "", problem.location)
+        yield Verdict("options", False, problem.message, problem.path.removeprefix("models."), problem.location)
+
+
+def _without_driver(desired: Desired, rules: Mapping[str, Rules]) -> Iterator[Verdict]:
+    for model in desired.models.values():
+        if rules[model.driver].absence:
+            yield Verdict("platform", False, rules[model.driver].absence, model.key, model.location)
 
 
 def _limits(plan: Plan, desired: Desired, policy: Policy) -> Iterator[Verdict]:

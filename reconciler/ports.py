@@ -94,8 +94,9 @@ class Ports:
     """Everything a pass touches, handed in by `wiring.py` or by the simulator."""
 
     drivers: Callable[[str], Driver]
-    outputs: Outputs
-    services: Services
+    outputs: Callable[[Project], Outputs]
+    """Where a project's files go depends on its name and its Compose files."""
+    services: Callable[[Project], Services]
     clock: Clock
     pool: Pool
     random_bytes: Callable[[int], bytes]

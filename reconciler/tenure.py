@@ -30,9 +30,10 @@ class Tenure:
     def lease(self) -> Lease:
         return self._lease
 
-    def renew(self) -> None:
-        """Call every quarter of the time to live. Raises Fenced when somebody else took over."""
-        self._lease = self._store.renew(self._lease)
+    def keep(self) -> None:
+        """Renew when a quarter of the time to live is over; call it often. Raises Fenced when somebody took over."""
+        if self._monotonic() > self._lease.acquired_monotonic + self._lease.ttl_s / 4:
+            self._lease = self._store.renew(self._lease)
 
     def check(self) -> None:
         """To be called right before each mutating call: raises Fenced when the lease may end while it runs.

@@ -1,0 +1,104 @@
+"""Check this host and the state, and say for everything that is wrong what would mend it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+
+from drivers.errors import DriverError
+from reconciler.commands.project import add_settings_arguments, say, settings_from
+from reconciler.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What one look came to."""
+
+    name: str
+    ok: bool
+    text: str
+    needed: bool = True
+    """Whether a deployment on this host fails without it."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--format", choices=("text", "json"), default="text")
+    add_settings_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    found = tuple(checks(settings_from(arguments)))
+    if arguments.format == "json":
+        say(json.dumps([asdict(check) for check in found], indent=2))
+    else:
+        for check in found:
+            say(f"{'✓' if check.ok else '✗' if check.needed else '–'} {check.name}: {check.text}")
+    return 0 if all(check.ok or not check.needed for check in found) else 1
+
+
+def checks(settings: Settings) -> Iterator[Check]:
+    """Each look on its own: one that fails hides no other."""
+    yield _state(settings)
+    yield _server(settings)
+    yield _models(settings)
+    yield _command("git", "install git: the service reads commits", needed=True)
+    yield _command("docker", "without Docker, services read the env files instead of the override file", needed=False)
+    yield _space(settings)
+
+
+def _state(settings: Settings) -> Check:
+    from state.open import open_store
+    from state.store import StateError, StateLost, StateMissing
+
+    try:
+        store = open_store(settings.state, readonly=True)
+    except StateLost as error:
+        return Check("state", False, str(error))
+    except StateMissing:
+        return Check("state", True, f"none yet at {settings.state}; the first run makes it")
+    except StateError as error:
+        return Check("state", False, str(error))
+    projects = store.projects()
+    text = f"{settings.state}, lineage {store.lineage}, {len(projects)} project{'' if len(projects) == 1 else 's'}"
+    store.close()
+    return Check("state", True, text)
+
+
+def _server(settings: Settings) -> Check:
+    from drivers.llamacpp.find import find_server
+    from drivers.llamacpp.settings import LlamaCppSettings
+
+    given = LlamaCppSettings(run_root=settings.run_dir, server=settings.local.server, environment=os.environ)
+    try:
+        return Check("llama-server", True, str(find_server(given)))
+    except DriverError as error:
+        return Check("llama-server", False, str(error))
+
+
+def _models(settings: Settings) -> Check:
+    from reconciler.wiring import Drivers
+
+    try:
+        count = len(Drivers(settings, os.environ).models.ls())
+    except DriverError as error:
+        return Check("model files", False, str(error))
+    return Check("model files", True, f"{count} in {settings.models_dir}")
+
+
+def _command(name: str, remedy: str, *, needed: bool) -> Check:
+    found = shutil.which(name)
+    return Check(name, found is not None, found or f"not found; {remedy}", needed)
+
+
+def _space(settings: Settings) -> Check:
+    from reconciler.text import byte_size
+
+    folder = settings.models_dir
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    return Check("disk", free > 2 * 2**30, f"{byte_size(free)} free for models under {folder}", needed=False)

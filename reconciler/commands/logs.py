@@ -1,0 +1,36 @@
+"""Show the log of the server that runs a model."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from reconciler.commands.project import NothingRecorded, add_project_arguments, say, settings_from
+from reconciler.commands.record import one_project, opened
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL")
+    parser.add_argument("-n", "--lines", type=int, default=100, metavar="N", help="the last N lines (default: 100)")
+    add_project_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from reconciler.text import clean
+    from reconciler.wiring import Drivers
+
+    with opened(arguments, readonly=True) as store:
+        known = store.load(one_project(arguments, store))
+    own = [record for record in known.deployments.values() if record.deployment.model == arguments.model]
+    if not own:
+        there = sorted({record.deployment.model for record in known.deployments.values()})
+        raise NothingRecorded(
+            f"no deployment of '{arguments.model}' in {known.project}; there are {', '.join(there) or 'none'}"
+        )
+    record = next((record for record in own if record.active), own[-1])
+    logs = getattr(Drivers(settings_from(arguments), os.environ)(record.driver), "logs", None)
+    if logs is None:
+        raise NothingRecorded(f"{record.driver} offers no logs")
+    for line in logs(record.deployment, arguments.lines):
+        say(clean(line))
+    return 0

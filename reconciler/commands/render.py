@@ -1,0 +1,53 @@
+"""Print the override file, or one service's variables, as the record has them; writes nothing."""
+
+from __future__ import annotations
+
+import argparse
+
+from reconciler.commands.project import ProjectContext, add_project_arguments, say
+from reconciler.errors import InputError, Location
+
+EXAMPLES = """\
+examples:
+  reconcile render                       the override file on standard output
+  reconcile render --service app         the variables of one service, for a process without a container
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--service", metavar="NAME", help="KEY=VALUE lines of this service, as seen from this host")
+    add_project_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from reconciler.engine import api_key_vars
+    from reconciler.publish import Places, values_file
+    from reconciler.render import env_body, override_body, service_environments
+
+    context = ProjectContext(arguments)
+    reading = context.reading
+    known = context.recorded(reading.project.name)
+    endpoints = {
+        record.deployment.model: record.endpoint
+        for record in known.deployments.values()
+        if record.active and record.endpoint is not None
+    }
+    environments = service_environments(reading.project, endpoints, api_key_vars(reading))
+    if arguments.service:
+        chosen = next((each for each in environments if each.name == arguments.service), None)
+        if chosen is None:
+            names = ", ".join(each.name for each in environments) or "none"
+            raise InputError(
+                f"no service '{arguments.service}' wants a model; those that do: {names}", Location("command line")
+            )
+        say(env_body(chosen))
+        return 0
+    places = Places(override=context.settings.state_dir, values=context.settings.values_dir(reading.project.name))
+    say(
+        override_body(
+            environments,
+            lambda service: str(values_file(places.values, service, "keys")),
+            sorted(reading.project.providers),
+        )
+    )
+    return 0

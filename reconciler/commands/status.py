@@ -1,0 +1,121 @@
+"""Show what is deployed and how it is, as last recorded; --refresh asks the platforms."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from typing import TYPE_CHECKING
+
+from reconciler.commands.project import add_project_arguments, say, settings_from
+from reconciler.commands.record import opened, project_names
+
+if TYPE_CHECKING:
+    from state.record import DeploymentRecord, Recorded
+
+EXAMPLES = """\
+examples:
+  reconcile status
+  reconcile status -p shop --refresh --format json
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--format", choices=("text", "json"), default="text")
+    parser.add_argument("--refresh", action="store_true", help="ask the platforms now, read-only")
+    add_project_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from state.store import StateLost, StateMissing
+
+    try:
+        with opened(arguments, readonly=True) as store:
+            projects = [store.load(name) for name in project_names(arguments, store)]
+    except StateLost:
+        raise
+    except StateMissing:
+        projects = []
+    if arguments.refresh:
+        projects = [_refreshed(arguments, known) for known in projects]
+    if arguments.format == "json":
+        say(json.dumps({"format_version": "1", "projects": [_document(known) for known in projects]}, indent=2))
+    else:
+        _print(projects)
+    return 0
+
+
+def _refreshed(arguments: argparse.Namespace, known: Recorded) -> Recorded:
+    from reconciler.clock import SystemClock
+    from reconciler.observe import observe_all
+    from reconciler.pool import ThreadPool
+    from reconciler.refresh import refresh
+    from reconciler.wiring import Drivers
+
+    drivers = Drivers(settings_from(arguments), os.environ)
+    return refresh(known, observe_all(known.deployments.values(), drivers, ThreadPool()), SystemClock().now())
+
+
+def _print(projects: list[Recorded]) -> None:
+    from reconciler.clock import SystemClock
+    from reconciler.commands.converge import rows
+    from reconciler.progress import render_status
+    from reconciler.text import clean
+
+    if not projects:
+        say("nothing is recorded; `reconcile --dry-run` shows what would be done")
+    for known in projects:
+        revision = f" at {known.source.revision[:21]}" if known.source else ""
+        say(f"{clean(known.project)}{revision}")
+        say(render_status(tuple(rows(known, SystemClock().now()))))
+        for book in known.models.values():
+            if book.halted:
+                say(f"  {clean(book.key)}: {clean(book.halted)}")
+            if book.protected:
+                say(f"  {clean(book.key)}: protected")
+
+
+def _document(known: Recorded) -> dict[str, object]:
+    source = known.source
+    return {
+        "project": known.project,
+        "lineage": known.lineage,
+        "serial": known.serial,
+        "epoch": known.epoch,
+        "revision": source.revision if source else None,
+        "origin": source.origin if source else None,
+        "deployments": [_deployment(record) for record in known.deployments.values()],
+        "models": {
+            key: {
+                "protected": book.protected,
+                "attempts": book.attempts,
+                "halted": book.halted,
+                "next_try_at": book.next_try_at.isoformat() if book.next_try_at else None,
+                "missing_since": book.missing_since.isoformat() if book.missing_since else None,
+            }
+            for key, book in known.models.items()
+        },
+        "outputs": sorted(known.outputs),
+    }
+
+
+def _deployment(record: DeploymentRecord) -> dict[str, object]:
+    endpoint = record.endpoint
+    return {
+        "id": record.deployment.id,
+        "model": record.deployment.model,
+        "name": record.deployment.name,
+        "driver": record.driver,
+        "intent": record.intent.value,
+        "phase": record.phase.value,
+        "detail": record.failure or record.detail,
+        "active": record.active,
+        "since": record.phase_since.isoformat(),
+        "created_at": record.created_at.isoformat(),
+        "ready_at": record.ready_at.isoformat() if record.ready_at else None,
+        "endpoint": {"url": endpoint.url, "model_id": endpoint.model_id, "auth": endpoint.auth.value}
+        if endpoint
+        else None,
+        "spec": record.deployment.spec.fields(),
+        "handle": dict(record.deployment.handle),
+    }

@@ -1,0 +1,180 @@
+"""The service: triggers mark, a queue collects, workers run passes. Nothing that happens here carries information.
+
+    watcher ─► debounce ─┐
+    poll, ticker, SIGHUP ├─► workqueue ─► worker ─► Engine.run_once
+    look_again_s ────────┘
+
+A pass that fails in whatever way is logged and tried again; the loop itself never ends but by `stop`.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from reconciler.engine import Engine, PassResult
+from reconciler.errors import Refused, SourceError
+from reconciler.ports import Clock
+from reconciler.reading import Reader
+from reconciler.timers import Jobs, Ticker
+from reconciler.watch import Watcher
+from reconciler.workqueue import Workqueue
+from state.store import Fenced, Held, StateError
+
+log = logging.getLogger(__name__)
+
+STAND_BY_S = 5.0
+"""Seconds until a project that another reconciler holds is tried again."""
+TROUBLE_S = 10.0
+"""Seconds until a pass that failed is tried again."""
+DRAIN_S = 20.0
+"""Seconds that passes in progress are given when the service stops."""
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """One project that the service follows."""
+
+    reader: Reader
+    engine: Engine
+
+
+class Daemon:
+    """Runs until `stop`. `projects` are by a key that names them in the log, usually the checkout."""
+
+    def __init__(
+        self,
+        projects: Mapping[str, Followed],
+        clock: Clock,
+        *,
+        poll_interval_s: float,
+        tell: Callable[[str, PassResult], None] = lambda key, result: None,
+        alive: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._projects, self._clock = projects, clock
+        self._tell, self._alive = tell, alive
+        self._queue = Workqueue(clock.monotonic)
+        self._watcher = Watcher(self._queue.mark)
+        self._jobs = Jobs()
+        self._poll_interval_s = poll_interval_s
+        self._ticker = Ticker("backstop", min(poll_interval_s, 5.0), self._tick)
+        self._heads: dict[str, str] = {}
+        self._said: dict[str, str] = {}
+        self._next_poll = 0.0
+        self._ended = threading.Event()
+
+    def run(self) -> None:
+        """Everything, until `stop` is called from a signal handler or another thread."""
+        self._watcher.start()
+        self._jobs.every("poll", self._poll_interval_s, self._poll)
+        self._jobs.start()
+        self._ticker.start()
+        for key in self._projects:
+            self._queue.add(key)
+        workers = [
+            threading.Thread(target=self._work, name=f"worker-{index}", daemon=True)
+            for index in range(min(4, len(self._projects)) or 1)
+        ]
+        for worker in workers:
+            worker.start()
+        self._ended.wait()
+        self._shut_down()
+
+    def stop(self) -> None:
+        """Finish the passes in progress and return from `run`. Safe in a signal handler."""
+        self._ended.set()
+
+    def mark_all(self) -> None:
+        """Look at every project now."""
+        for key in self._projects:
+            self._queue.add(key)
+
+    # -- triggers -----------------------------------------------------------------------------------------------------
+
+    def _tick(self) -> None:
+        """The backstop, on a thread that nothing can starve: leases are kept and polls happen, whatever else hangs."""
+        self._alive()
+        for key, followed in self._projects.items():
+            tenure = followed.engine.tenure
+            if tenure is not None:
+                try:
+                    tenure.keep()
+                except StateError as error:
+                    self._complain(key, f"the lease could not be renewed: {error}")
+        if self._clock.monotonic() >= self._next_poll:
+            self._poll()
+
+    def _poll(self) -> None:
+        """The truth behind the watcher: mark what changed since the last poll. A source in trouble is always marked."""
+        self._next_poll = self._clock.monotonic() + self._poll_interval_s
+        for key, followed in self._projects.items():
+            try:
+                head = followed.reader.head()
+            except SourceError:
+                head = ""
+            if not head or self._heads.get(key) != head:
+                self._queue.mark(key)
+
+    # -- passes -------------------------------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        while (key := self._queue.get()) is not None:
+            try:
+                again_s = self._pass(key)
+            except Exception:
+                log.exception("%s: a pass failed; the next one comes in %g s", key, TROUBLE_S)
+                again_s = TROUBLE_S
+            finally:
+                self._queue.done(key)
+            self._queue.add_at(key, self._clock.monotonic() + again_s)
+
+    def _pass(self, key: str) -> float:
+        """One pass; returns the seconds until the next one is due by itself."""
+        followed = self._projects[key]
+        try:
+            result = followed.engine.run_once()
+        except Held as error:
+            self._complain(key, str(error))
+            return STAND_BY_S
+        except Fenced as error:
+            self._complain(key, str(error))
+            followed.engine.lose_lease()
+            return STAND_BY_S
+        except (StateError, Refused) as error:
+            self._complain(key, str(error))
+            return TROUBLE_S
+        finally:
+            self._look_out(key, followed)
+        self._complain(key, result.trouble)
+        self._tell(key, result)
+        return result.look_again_s
+
+    def _look_out(self, key: str, followed: Followed) -> None:
+        """Watch what this reading depends on, and remember the head so that the poll does not repeat it."""
+        self._watcher.set_paths(key, followed.reader.watch_paths())
+        self._heads[key] = followed.reader.read_head
+
+    def _complain(self, key: str, text: str) -> None:
+        """Say what is wrong once, and once that it is over."""
+        before = self._said.get(key, "")
+        if text == before:
+            return
+        self._said[key] = text
+        if text:
+            log.warning("%s: %s", key, text)
+        else:
+            log.info("%s: the trouble is over", key)
+
+    def _shut_down(self) -> None:
+        self._queue.close()
+        self._jobs.stop()
+        self._watcher.stop()
+        late = self._queue.drain(DRAIN_S)
+        for key in late:
+            log.warning("%s: its pass did not end within %g s; the next start goes on where it was", key, DRAIN_S)
+        self._ticker.stop()
+        for key, followed in self._projects.items():
+            if key not in late:
+                followed.engine.close()

@@ -1,0 +1,155 @@
+"""Where the models answer, written for those who want to know: the override file and the services' env files.
+
+<override>                     for docker compose, last in its list of files
+<values>/<service>.env         the same variables for whatever is not Compose; a changed one means a changed service
+<values>/keys/<service>.env    the keys that the override file refers to, mode 0600
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from drivers.base import Endpoint
+from reconciler.compose.project import Project
+from reconciler.ports import Published
+from reconciler.render import ServiceEnvironment, env_body, key_body, override_body, service_environments
+from reconciler.write import NotWritten, Stamp, Written, read_stamp, remove_ours, write_fenced
+from state.record import OutputRecord
+
+OVERRIDE_NAME = "compose.models.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Absolute paths. The values hold keys, so they lie outside the repository by default."""
+
+    override: Path
+    values: Path
+
+
+def values_file(values: Path, service: str, folder: str = "") -> Path:
+    """Where a service's file lies. A name may hold capitals and dots; whatever else it holds stays in the folder."""
+    safe = re.sub(r"[^A-Za-z0-9._-]", "_", service)
+    if safe != service or safe.startswith("."):
+        safe += "-" + hashlib.sha256(service.encode()).hexdigest()[:8]
+    return values / folder / f"{safe.lstrip('.')}.env"
+
+
+class FileOutputs:
+    """The production `Outputs`: files on this host."""
+
+    def __init__(self, places: Places) -> None:
+        self._places = places
+
+    @property
+    def places(self) -> Places:
+        return self._places
+
+    def publish(
+        self,
+        project: Project,
+        endpoints: Mapping[str, Endpoint],
+        api_key_vars: Mapping[str, str],
+        *,
+        lineage: str,
+        epoch: int,
+        serial: int,
+        now: datetime,
+        recorded: Mapping[str, OutputRecord],
+    ) -> Published:
+        """Keys first, then values, then the override file that refers to them: what it names always exists."""
+        environments = service_environments(project, endpoints, api_key_vars)
+        if not environments and not recorded and not self._places.override.exists():
+            return Published()
+        writing = _Writing(Stamp(lineage, project.name, epoch, serial), now, recorded)
+        keyed = {each.name: self._write_keys(writing, each) for each in environments if each.key_variables}
+        for environment in environments:
+            writing.write(
+                values_file(self._places.values, environment.name), env_body(environment), 0o600, environment.name
+            )
+        body = override_body(environments, keyed.get, sorted(project.providers))
+        writing.write(self._places.override, body, 0o644)
+        self._remove_stale(writing, recorded)
+        return Published(
+            outputs=tuple(writing.outputs),
+            changed_services=tuple(writing.changed_services(project)),
+            cautions=tuple(str(caution) for each in environments if each.active for caution in each.cautions),
+            repaired=tuple(writing.repaired),
+        )
+
+    def highest_epoch(self) -> int:
+        paths = (self._places.override, *self._places.values.glob("*.env"), *self._places.values.glob("keys/*.env"))
+        return max((stamp.epoch for path in paths if isinstance(stamp := read_stamp(path), Stamp)), default=0)
+
+    def mentions(self, endpoint: Endpoint) -> bool:
+        """By host and port for an address of this host, which every network sees under another name."""
+        parts = urlsplit(endpoint.url)
+        needle = f":{parts.port}/" if endpoint.on_this_host and parts.port else endpoint.url
+        return any(needle in text for text in self._texts())
+
+    def _texts(self) -> Iterator[str]:
+        for path in (self._places.override, *self._places.values.glob("*.env")):
+            try:
+                yield path.read_text()
+            except FileNotFoundError:
+                continue
+
+    def _write_keys(self, writing: _Writing, environment: ServiceEnvironment) -> str:
+        pairs = {variable: _read_key(Path(file)) for variable, file in environment.key_variables.items()}
+        path = values_file(self._places.values, environment.name, "keys")
+        writing.write(path, key_body(pairs), 0o600, environment.name)
+        return str(path)
+
+    def _remove_stale(self, writing: _Writing, recorded: Mapping[str, OutputRecord]) -> None:
+        """Files of services that want no model any more."""
+        present = {output.path for output in writing.outputs}
+        for path in recorded.keys() - present:
+            remove_ours(Path(path), writing.stamp, now=writing.now)
+
+
+class _Writing:
+    """One run over the files: what was written, and whose values changed."""
+
+    def __init__(self, stamp: Stamp, now: datetime, recorded: Mapping[str, OutputRecord]) -> None:
+        self.stamp, self.now = stamp, now
+        self._recorded = recorded
+        self.outputs: list[OutputRecord] = []
+        self.repaired: list[str] = []
+
+    def write(self, path: Path, body: str, mode: int, service: str = "") -> None:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        written: Written = write_fenced(path, body, self.stamp, now=self.now, mode=mode)
+        if written.backup is not None:
+            self.repaired.append(f"{path} had been edited; the edited version is {written.backup}")
+        old = self._recorded.get(str(path))
+        checksum = hashlib.sha256(body.encode()).hexdigest()
+        if old is not None and old.checksum == checksum:
+            self.outputs.append(old)
+        else:
+            fresh = OutputRecord(path=str(path), checksum=checksum, written_at=self.now, service=service)
+            self.outputs.append(replace(fresh, applied=old.applied) if old is not None else fresh)
+
+    def changed_services(self, project: Project) -> Iterator[str]:
+        """Active services of which a file says something else than the record does."""
+        for service in sorted({output.service for output in self.outputs if self._is_news(output)}):
+            if service in project.services and project.services[service].active:
+                yield service
+
+    def _is_news(self, output: OutputRecord) -> bool:
+        old = self._recorded.get(output.path)
+        return old is None or old.checksum != output.checksum
+
+
+def _read_key(file: Path) -> str:
+    try:
+        return file.read_text().splitlines()[0]
+    except (OSError, IndexError) as exc:
+        raise NotWritten(
+            f"the key of a model cannot be read from {file}: {exc}; the environments stay as they were"
+        ) from exc

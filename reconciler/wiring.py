@@ -1,0 +1,227 @@
+"""The composition root: settings in, an engine out. The only module that knows which class serves which port."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from drivers.base import Capabilities, Driver, Handling, ModelSpec
+from drivers.registry import absence, assumed_capabilities
+from reconciler.clock import SystemClock
+from reconciler.compose.load import LoadRequest
+from reconciler.desired import DesiredSettings
+from reconciler.diff import Rules
+from reconciler.reading import Reader
+from reconciler.settings import ProjectSettings, Settings
+from reconciler.source import Snapshot
+
+if TYPE_CHECKING:
+    from drivers.modelstore.store import ModelStore
+    from reconciler.compose.project import Project
+    from reconciler.engine import Engine, Manner
+    from reconciler.publish import Places
+    from state.store import Store
+
+
+def holder() -> str:
+    """Who holds a lease, for people: host and process."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+class Drivers:
+    """The drivers of this installation, each made when it is first asked for. Call it with a platform's name."""
+
+    def __init__(self, settings: Settings, environment: Mapping[str, str]) -> None:
+        self._settings, self._environment = settings, environment
+        self._made: dict[str, Driver] = {}
+
+    def __call__(self, name: str) -> Driver:
+        """Raises drivers.errors.Rejected for a platform that has no driver here."""
+        if name not in self._made:
+            self._made[name] = self._make(name)
+        return self._made[name]
+
+    @cached_property
+    def models(self) -> ModelStore:
+        """The model files of this host."""
+        from drivers.modelstore.store import ModelStore
+
+        return ModelStore(
+            self._settings.models_dir,
+            models_roots=self._settings.local.models_roots,
+            insecure_registries=self._settings.local.insecure_registries,
+        )
+
+    def _make(self, name: str) -> Driver:
+        from drivers import registry
+
+        if name != "llamacpp":
+            return registry.create(name, settings={}, clock=SystemClock().now)
+        from drivers.llamacpp.settings import LlamaCppSettings
+
+        local = self._settings.local
+        return registry.create(
+            name,
+            settings=LlamaCppSettings(
+                run_root=self._settings.run_dir,
+                server=local.server,
+                bind=local.bind,
+                environment=self._environment,
+            ),
+            models=self.models,
+        )
+
+
+class RuleBook(Mapping[str, Rules]):
+    """What the decision table must know of each platform, found out when first asked; imports no SDK."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._rules: dict[str, Rules] = {}
+
+    def __getitem__(self, name: str) -> Rules:
+        if name not in self._rules:
+            self._rules[name] = self._find(name)
+        return self._rules[name]
+
+    def __iter__(self) -> Iterator[str]:
+        from drivers.registry import names
+
+        return iter(names())
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+    def _find(self, name: str) -> Rules:
+        timing, missing = self._settings.timing, absence(name)
+        capabilities = assumed_capabilities(name) if missing else _capabilities(name)
+        local = capabilities.local
+        return Rules(
+            capabilities=capabilities,
+            absence=missing,
+            inert=lru_cache(maxsize=None)(lambda key: _is_inert(name, key)),
+            bake_s=timing.local_bake_s if local else timing.cloud_bake_s,
+            removal_grace_s=timing.local_removal_grace_s if local else timing.cloud_removal_grace_s,
+        )
+
+
+def _capabilities(name: str) -> Capabilities:
+    from drivers.registry import constructor
+
+    found: Capabilities = constructor(name).capabilities  # type: ignore[attr-defined]
+    return found
+
+
+def _is_inert(platform: str, key: str) -> bool:
+    """Whether a key of the spec changes nothing on the platform: honoured by the reconciler, or by nobody there."""
+    from drivers import catalog, manifest
+
+    if key in ("model", "context_size", "runtime_flags"):
+        return False
+    entry = catalog.vocabulary().keys.get(key)
+    if entry is not None and entry.engine:
+        return True
+    known = catalog.platforms().platforms.get(platform)
+    honoured = known.honoured if known is not None and known.available else None
+    findings = manifest.check(ModelSpec(model="x", options={key: ""}), platform, honoured)
+    return all(finding.handling in (Handling.IGNORED, Handling.INACTIVE) for finding in findings if finding.key == key)
+
+
+def desired_settings(settings: Settings) -> DesiredSettings:
+    """The part of the settings that says how a project is read."""
+    return DesiredSettings(
+        default_platform=settings.default_platform,
+        provider_defaults=settings.provider_platforms,
+        options=settings.default_options,
+        allow_unknown_options=settings.allow_unknown_options,
+    )
+
+
+def service_reader(project: ProjectSettings, settings: Settings, environment: Mapping[str, str]) -> Reader:
+    """The reader of a checkout that the service follows: commits, and only the variables that were allowed by name."""
+    from reconciler.source.git import GitSource
+    from reconciler.source.worktree import WorktreeSource
+
+    allowed = {name: environment[name] for name in settings.allow_variables if name in environment}
+
+    def request(snapshot: Snapshot) -> LoadRequest:
+        return LoadRequest(
+            files=project.files,
+            cwd=snapshot.root,
+            project_name=project.name,
+            profiles=project.profiles,
+            env_files=project.env_files,
+            environment=allowed,
+            allow_variables=settings.allow_variables,
+        )
+
+    if project.source == "worktree":
+        tree = WorktreeSource(project.checkout / project.subfolder, project.files, stable=True)
+        return Reader(tree, request, desired_settings(settings))
+    git = GitSource(str(project.checkout), project.ref, project.subfolder)
+    follows = None if project.allow_rewrite else git.is_descendant
+    return Reader(git, request, desired_settings(settings), follows=follows)
+
+
+def build_engine(
+    *,
+    settings: Settings,
+    reader: Reader,
+    store: Store,
+    places: Callable[[Project], Places],
+    manner: Manner,
+    drivers: Drivers,
+    launch: LaunchWords,
+) -> Engine:
+    """An engine with the production ports. `places` says where a project's files go."""
+    from reconciler.engine import Engine
+    from reconciler.pool import ThreadPool
+    from reconciler.ports import Ports
+    from reconciler.publish import FileOutputs
+    from reconciler.services import ComposeServices, Launch
+
+    def services(project: Project) -> ComposeServices:
+        override = places(project).override
+        return ComposeServices(
+            Launch(override=override, env_files=launch.env_files, profiles=launch.profiles), launch.environment
+        )
+
+    ports = Ports(
+        drivers=drivers,
+        outputs=lambda project: FileOutputs(places(project)),
+        services=services,
+        clock=SystemClock(),
+        pool=ThreadPool(),
+        random_bytes=secrets.token_bytes,
+    )
+    return Engine(reader, store, ports, manner)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaunchWords:
+    """What the user's own docker compose command would name besides the files."""
+
+    environment: Mapping[str, str]
+    env_files: tuple[str, ...] = ()
+    profiles: tuple[str, ...] = ()
+
+
+def places_for(settings: Settings, project: Project, override: Path | None) -> Places:
+    """Where the files of a project go. `override` is a file or a folder; None is the service's own folder."""
+    from reconciler.publish import OVERRIDE_NAME, Places
+
+    values = settings.values_dir(project.name)
+    if override is not None and (override.is_dir() or override.suffix not in (".yaml", ".yml")):
+        override = override / OVERRIDE_NAME
+    return Places(override=(override or values / OVERRIDE_NAME).absolute(), values=values.absolute())
+
+
+def beside_compose(project: Project) -> Path | None:
+    """The folder of the first Compose file, where the one-shot command puts the override file."""
+    return Path(project.compose_files[0]).parent if project.compose_files else Path(project.working_dir)
