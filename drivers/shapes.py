@@ -93,5 +93,6 @@ SHAPES: Mapping[str, Shape] = {
     "adopt": _shape(
         r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,255}|https?://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~/-]*)?",
         "is not an endpoint's or instance's id, nor an http(s) URL without user name and password",
+        r"(?!https?://)[a-z][a-z0-9+.-]*://",
     ),
 }

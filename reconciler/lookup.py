@@ -1,4 +1,4 @@
-"""Placement, identity, offers and findings, each distinct one looked up once: a thousand models say the same few things.
+"""Placement, identity, offers and findings, each distinct one looked up once: many models say the same few things.
 
 One `Lookup` lives as long as one reading of a project. Mistakes come back as values, because they too are remembered.
 """
