@@ -234,7 +234,9 @@ def _directories(interest: Mapping[str, frozenset[str]]) -> dict[str, _Identity]
         directory = os.path.dirname(place)
         while not os.path.isdir(directory):
             directory = os.path.dirname(directory)
-        for path in (directory, os.path.dirname(directory)):
+        above = os.path.dirname(directory)
+        # What we may not read we cannot watch; above the files that is no loss worth a degraded health.
+        for path in (directory, *((above,) if os.access(above, os.R_OK) else ())):
             identity = _identity(path)
             if identity is not None:
                 found[path] = identity

@@ -86,9 +86,13 @@ def ref_files(repository: Repository, ref: str) -> tuple[str, ...]:
     if ref == "HEAD":
         target = (_text(os.path.join(repository.git_dir, "HEAD")) or "").removeprefix("ref:").strip()
         names = (target,) if target.startswith("refs/") else ()
-    shared = (*names, "packed-refs", "reftable/tables.list")
+    # The logs are written a moment before the ref is renamed into place. Events of a rename can reach us half a second
+    # late, when watchdog waits for its second half; one in a hundred did.
+    logs = tuple(f"logs/{name}" for name in names)
+    shared = (*names, *logs, "packed-refs", "reftable/tables.list")
     return (
         os.path.join(repository.git_dir, "HEAD"),
+        os.path.join(repository.git_dir, "logs", "HEAD"),
         *(os.path.join(repository.common_dir, name) for name in shared if ".." not in name),
     )
 
