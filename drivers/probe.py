@@ -10,7 +10,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 MOST_BYTES = 4 << 20
 """More than any honest answer; the rest is not read."""
@@ -50,6 +49,8 @@ def is_listening(host: str, port: int, *, timeout_s: float = 2.0) -> bool:
 
 def health(url: str, *, path: str = "/health", timeout_s: float = 2.0) -> Answer:
     """Whether the server behind the base URL says it is well. A hung process accepts the connection and is silent."""
+    from urllib.parse import urlsplit
+
     parts = urlsplit(url)
     reply = _ask("GET", f"{parts.scheme}://{parts.netloc}{path}", None, None, timeout_s)
     return reply.answer("its health check")
@@ -131,6 +132,7 @@ class _Reply:
 
 def _ask(method: str, url: str, key: str | None, body: Mapping[str, object] | None, timeout_s: float) -> _Reply:
     import http.client
+    from urllib.parse import urlsplit
 
     parts = urlsplit(url)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection

@@ -75,7 +75,14 @@ class LlamaCppDriver:
 
     def observe_many(self, deployments: Sequence[Deployment]) -> Mapping[str, Observation]:
         """`observe` for each: on one host that is as cheap as a listing. One that fails reads as UNKNOWN."""
-        return {deployment.id: self._observe_or_unknown(deployment) for deployment in deployments}
+        if len(deployments) < 2:
+            return {deployment.id: self._observe_or_unknown(deployment) for deployment in deployments}
+        from concurrent.futures import ThreadPoolExecutor
+
+        # Side by side: a hung server takes its time to be recognised, and the others must not wait for it.
+        with ThreadPoolExecutor(max_workers=min(16, len(deployments))) as pool:
+            seen = pool.map(self._observe_or_unknown, deployments)
+            return {deployment.id: observation for deployment, observation in zip(deployments, seen, strict=True)}
 
     def create(self, deployment: Deployment) -> Observation:
         """Start its server, or the pull of its model. A server that lives already is adopted, never doubled."""

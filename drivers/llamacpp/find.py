@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from functools import lru_cache
 from pathlib import Path
 
@@ -20,6 +19,8 @@ _HOW = (
 
 def find_server(settings: LlamaCppSettings) -> Path:
     """The program to run, as an absolute path. Raises Denied, with the ways to get one, where there is none."""
+    import shutil
+
     named = settings.server or settings.environment.get(VARIABLE)
     if named:
         found = shutil.which(str(Path(named).expanduser()))

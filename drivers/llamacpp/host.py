@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +50,8 @@ def has_device_files(dev: Path = Path("/dev")) -> bool:
 
 def devices(server: Path, environment: Mapping[str, str]) -> tuple[Device, ...]:
     """What this build of llama-server can compute on besides the CPU; nothing where it cannot be asked."""
+    import subprocess
+
     try:
         answer = subprocess.run(
             [server, "--list-devices"],

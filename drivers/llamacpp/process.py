@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import subprocess
 
 MARKER = "CMR_DEPLOYMENT"
 _PROC = Path("/proc")
@@ -53,6 +56,8 @@ _guard = threading.Lock()
 
 def start(launch: Launch) -> int:
     """Start a server in a session of its own: no terminal, no shell, no descriptor but the log and the lock."""
+    import subprocess
+
     child = subprocess.Popen(
         launch.argv,
         stdin=subprocess.DEVNULL,

@@ -16,8 +16,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import secrets
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from threading import get_ident
@@ -106,6 +104,8 @@ class RunFolder:
 
     def key(self) -> str:
         """The API key, made on first use."""
+        import secrets
+
         known = _read(self.key_file, 4096)
         if known and known.strip():
             return known.strip()
@@ -123,6 +123,8 @@ class RunFolder:
 
     def remove(self) -> None:
         """Remove everything, the record first: a half-removed folder is no deployment any more. The lock goes last."""
+        import shutil
+
         if not self.path.is_dir():
             return
         (self.path / "deployment.json").unlink(missing_ok=True)
