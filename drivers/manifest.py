@@ -15,6 +15,7 @@ from drivers.base import Finding, Handling, ModelSpec
 NOT_YET = "not yet honoured by this release"
 AUTO = "auto"
 LLAMACPP = "llamacpp"
+_DECIDE_WHAT_IS_SERVED = frozenset({"cloud.serving", "cloud.substitute"})
 
 
 def check(spec: ModelSpec, platform: str, implemented: frozenset[str] | None = None) -> tuple[Finding, ...]:
@@ -49,10 +50,10 @@ def is_inert(key: str, platform: str, implemented: frozenset[str] | None = None)
     if key == "context_size":
         entry = catalog.platforms().platforms.get(platform)
         return entry is not None and entry.engine == "managed"
-    entry_of_key = catalog.vocabulary().keys.get(key)
-    if entry_of_key is not None and entry_of_key.engine:
+    if _option(key, platform, implemented).handling in (Handling.IGNORED, Handling.INACTIVE):
         return True
-    return _option(key, platform, implemented).handling in (Handling.IGNORED, Handling.INACTIVE)
+    entry_of_key = catalog.vocabulary().keys.get(key)
+    return entry_of_key is not None and entry_of_key.engine and key not in _DECIDE_WHAT_IS_SERVED
 
 
 def engine_of(spec: ModelSpec, platform: str) -> str:

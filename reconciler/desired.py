@@ -19,7 +19,7 @@ from drivers.modelstore.reference import Reference
 from reconciler.compose.project import Model, Project, RawOption
 from reconciler.errors import InputError, Location
 from reconciler.identity import Candidate, Identity, Match
-from reconciler.lookup import Lookup
+from reconciler.lookup import Check, Lookup
 from reconciler.options import (
     ACCELERATOR_KEYS,
     NO_OPTIONS,
@@ -48,6 +48,8 @@ class DesiredSettings:
     allow_unknown_options: bool = False
     extra_platforms: tuple[str, ...] = ()
     """Names of installed drivers beyond the catalogue."""
+    check: Check = lambda spec, platform: None
+    """The drivers' own `check`, by platform name; None leaves the findings to the catalogue. Must be pure."""
     sizes: Mapping[str, Any] = field(default_factory=dict)
     """Parsed user data over catalog/sizes.yaml."""
     models: Mapping[str, Any] = field(default_factory=dict)
@@ -146,7 +148,7 @@ class _Judge:
         self._tool = self._read(_tool_options(settings), Level.TOOL, path="options")
         self.problems = (*self._defaults.problems, *self._tool.problems, *_unknown_platforms(settings))
         defaults = PlacementDefaults(settings.default_platform, settings.provider_defaults)
-        self.lookup = Lookup(settings.sizes, settings.models, defaults)
+        self.lookup = Lookup(settings.sizes, settings.models, defaults, settings.check)
 
     def model(self, model: Model) -> DesiredModel:
         reading = self._read(model.options, Level.MODEL, path=f"models.{model.key}")

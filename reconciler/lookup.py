@@ -5,7 +5,7 @@ One `Lookup` lives as long as one reading of a project. Mistakes come back as va
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from drivers import catalog, manifest
@@ -15,16 +15,25 @@ from reconciler.identity import Candidate, Identity, accepted, candidates, ident
 from reconciler.options import Options
 from reconciler.placement import Placement, PlacementDefaults, Unplaceable, infer_platform, placement_key
 
+Check = Callable[[ModelSpec, str], tuple[Finding, ...] | None]
+"""What a driver says of a spec on a platform, by its name; None where there is nobody to ask."""
+
 
 class Lookup:
-    """`sizes` and `models` are the user's own data over the catalogue's."""
+    """`sizes` and `models` are the user's own data over the catalogue's. `check` is asked before the catalogue."""
 
-    def __init__(self, sizes: Mapping[str, Any], models: Mapping[str, Any], defaults: PlacementDefaults) -> None:
+    def __init__(
+        self,
+        sizes: Mapping[str, Any],
+        models: Mapping[str, Any],
+        defaults: PlacementDefaults,
+        check: Check = lambda spec, platform: None,
+    ) -> None:
         merged_sizes = catalog.merge(catalog.sizes(), sizes)
         self.sizes: Mapping[str, Mapping[str, object]] = merged_sizes["sizes"]
         self.families: Mapping[str, Mapping[str, object]] = merged_sizes["families"]
         self._models: Mapping[str, Mapping[str, Any]] = catalog.merge(catalog.models(), models)["models"]
-        self._defaults = defaults
+        self._defaults, self._check = defaults, check
         self._placements: dict[tuple[str, ...], Placement | Unplaceable] = {}
         self._identities: dict[str, tuple[Reference, Identity] | ValueError] = {}
         self._offers: dict[tuple[str, ...], Candidate | str] = {}
@@ -60,7 +69,10 @@ class Lookup:
         return self._offers[key]
 
     def findings(self, spec: ModelSpec, platform: str) -> tuple[Finding, ...]:
-        """What becomes of everything in the spec; that depends on the keys and the flags, not on the other values."""
+        """What becomes of everything in the spec. For the catalogue, that depends on its keys and flags alone."""
+        judged = self._check(spec, platform)
+        if judged is not None:
+            return judged
         engine = manifest.engine_of(spec, platform)
         key = (platform, engine, spec.context_size is None, spec.runtime_flags, tuple(spec.options))
         if key not in self._findings:

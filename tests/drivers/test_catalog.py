@@ -12,6 +12,7 @@ import pytest
 from drivers import catalog
 from drivers.base import Handling
 from drivers.catalog.build import outputs
+from drivers.llamacpp.options import IMPLEMENTED
 from drivers.values import read, size
 
 GPU_SIZES = {"cpu", "gpu-small", "gpu-medium", "gpu-large", "gpu-xlarge"}
@@ -106,6 +107,10 @@ def test_model_entries_are_complete_and_graded() -> None:
         for offers in entry.get("managed", {}).values():
             assert all(offer["match"] in matches for by_size in offers.values() for offer in by_size), name
         assert entry["task"] == "chat" or "managed" not in entry, f"{name}: embeddings are never mapped"
+
+
+def test_the_catalogue_and_the_local_driver_agree_on_what_is_honoured() -> None:
+    assert catalog.platforms().platforms["llamacpp"].honoured == IMPLEMENTED
 
 
 def test_a_users_data_lies_over_ours_key_by_key() -> None:

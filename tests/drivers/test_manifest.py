@@ -103,5 +103,8 @@ def test_a_change_that_no_platform_would_notice_is_inert() -> None:
     assert is_inert("aws.something", "llamacpp")
     assert is_inert("cloud.replicas", "llamacpp", frozenset())
     assert is_inert("context_size", "aws-bedrock")
+    assert is_inert("cloud.serving", "llamacpp")
+    assert not is_inert("cloud.serving", "gcp-vertex")
+    assert not is_inert("cloud.substitute", "aws-bedrock")
     for key in ("model", "runtime_flags", "context_size", "cloud.replicas", "llamacpp.threads"):
         assert not is_inert(key, "llamacpp"), key

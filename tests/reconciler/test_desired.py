@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from drivers.base import Handling, ModelSpec
+from drivers.base import Finding, Handling, ModelSpec
 from reconciler import lookup
 from reconciler.compose.project import Model, Project
 from reconciler.desired import Desired, DesiredModel, DesiredSettings, desired
@@ -189,6 +189,17 @@ def test_a_driver_of_another_package_can_be_named() -> None:
     assert (one.driver, one.problems) == ("somewhere", ())
     assert only(model(), extra_platforms=("somewhere",), default_platform="somewhere").driver == "somewhere"
     assert only(model(options={"cloud.platform": "somewhere"})).refused
+
+
+def test_a_drivers_own_word_comes_before_the_catalogues() -> None:
+    def check(spec: ModelSpec, platform: str) -> tuple[Finding, ...] | None:
+        wrong = Finding("cloud.auth", Handling.REJECTED, "a key is required here")
+        return (wrong,) if platform == "llamacpp" and spec.options.get("cloud.auth") == "none" else None
+
+    bad, fine = model("bad", options={"cloud.auth": "none"}), model("fine", options={"cloud.auth": "api-key"})
+    found = judge(bad, fine, check=check)
+    assert found.refused == {"bad": "option 'cloud.auth': a key is required here"}
+    assert [finding.key for finding in found.models["fine"].findings] == ["model", "cloud.auth"]
 
 
 def test_the_digest_of_everything_changes_with_anything_that_is_wanted() -> None:
