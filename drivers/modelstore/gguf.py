@@ -15,12 +15,14 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from drivers.modelstore.ggml import FILE_TYPES, TENSOR_TYPES
+from drivers.modelstore.ggml import FILE_TYPES
 from drivers.modelstore.ggufreader import ArrayLength, Window, read_value
+from drivers.modelstore.gguftensors import Tensors
 
 MOST_TENSORS = 1 << 17
 MOST_KEYS = 1 << 16
-LARGEST_ALIGNMENT = 1 << 20
+LONGEST_LABEL = 200
+"""Characters of a name that are kept."""
 
 _SPLIT = re.compile(r"(?P<stem>.+)-(?P<index>[0-9]{5})-of-(?P<count>[0-9]{5})\.gguf", re.IGNORECASE)
 _EMBEDDING_ARCHITECTURES = frozenset(
@@ -125,7 +127,7 @@ def parse_header(file: BinaryIO, size: int) -> GgufHeader:
     window = Window(file, size)
     version, tensor_count, key_count = _preamble(window)
     metadata = _metadata(window, key_count)
-    tensors = _Tensors.read(window, tensor_count)
+    tensors = Tensors.read(window, tensor_count)
     tensors.check(metadata, window.position, size)
     return _header(version, metadata, tensors)
 
@@ -154,69 +156,7 @@ def _metadata(window: Window, key_count: int) -> dict[str, Any]:
     return metadata
 
 
-@dataclass(slots=True)
-class _Tensors:
-    """The tensor table, summed up as it is read: the table itself is never kept."""
-
-    count: int = 0
-    parameters: int = 0
-    bytes: int = 0
-    furthest: int = 0
-    offset_bits: int = 0
-    unknown_type: bool = False
-    bytes_by_type: dict[str, int] | None = None
-
-    @classmethod
-    def read(cls, window: Window, count: int) -> _Tensors:
-        tensors = cls(count=count, bytes_by_type={})
-        for _ in range(count):
-            name = window.short_text("a tensor's name")
-            dimensions = window.u32()
-            if not 0 <= dimensions <= 4:
-                raise ValueError(f"tensor {name!r} has {dimensions} dimensions")
-            tensors._add(name, window.u64s(dimensions), window.u32(), window.u64())
-        return tensors
-
-    def _add(self, name: str, shape: tuple[int, ...], type_number: int, offset: int) -> None:
-        elements = 1
-        for extent in shape:
-            elements *= extent
-        self.parameters += elements
-        self.offset_bits |= offset
-        kind = TENSOR_TYPES.get(type_number)
-        if kind is None:
-            self.unknown_type = True
-            self.furthest = max(self.furthest, offset)
-            return
-        if shape and shape[0] % kind.weights:
-            raise ValueError(f"tensor {name!r} of type {kind.name} has rows of {shape[0]} elements")
-        size = elements // kind.weights * kind.bytes
-        self.bytes += size
-        self.furthest = max(self.furthest, offset + size)
-        assert self.bytes_by_type is not None
-        self.bytes_by_type[kind.name] = self.bytes_by_type.get(kind.name, 0) + size
-
-    def check(self, metadata: Mapping[str, Any], header_end: int, size: int) -> None:
-        """The data that the table promises must lie in the file: a half-downloaded file is found out here."""
-        alignment = metadata.get("general.alignment", 32)
-        if not isinstance(alignment, int) or not 1 <= alignment <= LARGEST_ALIGNMENT or alignment & (alignment - 1):
-            raise ValueError(f"its alignment is {alignment!r}, not a small power of two")
-        if self.offset_bits & (alignment - 1):
-            raise ValueError(f"a tensor's offset is no multiple of {alignment}")
-        data = size - (header_end + -header_end % alignment)
-        if self.furthest > max(data, 0):
-            raise ValueError(f"its tensors need {self.furthest} bytes after the header, {max(data, 0)} are there")
-        if self.bytes > max(data, 0):
-            raise ValueError("its tensors overlap")
-        if self.unknown_type:
-            self.bytes = max(data, 0)
-
-    def dominant(self) -> str | None:
-        sizes = self.bytes_by_type or {}
-        return max(sizes, key=lambda name: sizes[name]) if sizes and not self.unknown_type else None
-
-
-def _header(version: int, metadata: Mapping[str, Any], tensors: _Tensors) -> GgufHeader:
+def _header(version: int, metadata: Mapping[str, Any], tensors: Tensors) -> GgufHeader:
     architecture = _text(metadata, "general.architecture")
     split_index, split_count = _number(metadata, "split.no") or 0, _number(metadata, "split.count") or 1
     if architecture is None:
@@ -259,8 +199,9 @@ def _header(version: int, metadata: Mapping[str, Any], tensors: _Tensors) -> Ggu
 
 
 def _text(metadata: Mapping[str, Any], key: str) -> str | None:
+    """A name that a stranger wrote and a terminal will show: printable, and no longer than a line or two."""
     value = metadata.get(key)
-    return value if isinstance(value, str) and value else None
+    return "".join(filter(str.isprintable, value[:LONGEST_LABEL])) or None if isinstance(value, str) else None
 
 
 def _number(metadata: Mapping[str, Any], key: str) -> int | None:

@@ -11,6 +11,7 @@ Imported only when something is transferred.
 
 from __future__ import annotations
 
+import base64
 import http.client
 import ipaddress
 import socket
@@ -18,17 +19,14 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from urllib.parse import SplitResult, urljoin, urlsplit
+from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
 from drivers.errors import Denied, Unavailable
+from drivers.modelstore.addresses import check_address, check_step, check_written_address
 
 MOST_REDIRECTS = 5
-LONGEST_URL = 8192
 AGENT = "compose-model-reconciler"
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_METADATA = frozenset(map(ipaddress.ip_address, ("100.100.100.200", "168.63.129.16", "fd00:ec2::254")))
-
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class Answer:
@@ -100,7 +98,7 @@ class Http:
     def get_as_told(self, url: str, told_by: Answer, *, secret: str | None = None, body: bytes | None = None) -> Answer:
         """Ask for a URL that `told_by`'s server chose, by a redirect's rules; with a body, POST it as a form."""
         start, target = urlsplit(told_by.url), urlsplit(urljoin(told_by.url, url))
-        _check_step(start, target)
+        check_step(start, target)
         headers = {"Content-Type": "application/x-www-form-urlencoded"} if body is not None else {}
         public_only = told_by.is_public
         return self._follow("POST" if body is not None else "GET", target.geturl(), headers, body, secret, public_only)
@@ -119,7 +117,7 @@ class Http:
             public_only = public_only or answer.is_public
             answer.close()
             url = urljoin(url, location)
-            _check_step(target, urlsplit(url))
+            check_step(target, urlsplit(url))
             method, body = "GET", None
         raise Unavailable(f"{origin[1]} redirects more than {MOST_REDIRECTS} times")
 
@@ -132,6 +130,7 @@ class Http:
             raise Denied(f"{url.hostname} sent us to an address with characters that no address has")
         if isinstance(connection, _ThroughProxy):
             path = f"http://{url.netloc}{path}"
+            headers = {**headers, **connection.authorization}
         try:
             # Identity: bytes are counted and verified as they come, and a compressed bomb never unfolds.
             connection.request(method, path, body, {"User-Agent": AGENT, "Accept-Encoding": "identity", **headers})
@@ -147,18 +146,18 @@ class Http:
 
     def _connection(self, url: SplitResult, public_only: bool) -> http.client.HTTPConnection:
         host, port = url.hostname or "", url.port
-        _check_written_address(host, public_only)
+        check_written_address(host, public_only)
         proxy = self._proxy(url)
         secure = url.scheme == "https"
         if proxy is None:
             kind = _Secure if secure else _Plain
             return kind(host, port, timeouts=(self.connect_timeout_s, self.read_timeout_s), public_only=public_only)
         if not secure:
-            return _ThroughProxy(proxy.hostname or "", proxy.port or 80, timeout=self.read_timeout_s)
+            return _ThroughProxy(proxy, timeout=self.read_timeout_s)
         tunnel = http.client.HTTPSConnection(
             proxy.hostname or "", proxy.port or 80, timeout=self.read_timeout_s, context=ssl.create_default_context()
         )
-        tunnel.set_tunnel(host, port or 443)
+        tunnel.set_tunnel(host, port or 443, headers=_proxy_authorization(proxy))
         return tunnel
 
     def _proxy(self, url: SplitResult) -> SplitResult | None:
@@ -174,6 +173,10 @@ class Http:
 
 class _ThroughProxy(http.client.HTTPConnection):
     """A connection to a proxy that is asked for whole http URLs."""
+
+    def __init__(self, proxy: SplitResult, *, timeout: float) -> None:
+        super().__init__(proxy.hostname or "", proxy.port or 80, timeout=timeout)
+        self.authorization = _proxy_authorization(proxy)
 
 
 class _Plain(http.client.HTTPConnection):
@@ -203,7 +206,7 @@ def _dial(host: str, port: int, timeouts: tuple[float, float], public_only: bool
     """Connect to the first address that answers. All of them are checked before any is tried."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     for *_, address in found:
-        _check_address(host, ipaddress.ip_address(str(address[0]).partition("%")[0]), public_only)
+        check_address(host, ipaddress.ip_address(str(address[0]).partition("%")[0]), public_only)
     failure: OSError = OSError(f"{host} has no address")
     for family, kind, protocol, _, address in found:
         connection = socket.socket(family, kind, protocol)
@@ -219,34 +222,11 @@ def _dial(host: str, port: int, timeouts: tuple[float, float], public_only: bool
     raise failure
 
 
-def _check_address(host: str, address: Address, public_only: bool) -> None:
-    mapped = getattr(address, "ipv4_mapped", None)
-    actual: Address = mapped or address
-    if actual.is_link_local or actual.is_multicast or actual.is_unspecified or actual in _METADATA:
-        raise Denied(f"{host} is {actual}, a link-local or metadata address: refused")
-    if public_only and not actual.is_global:
-        raise Denied(
-            f"a public registry sent us to {host}, which is {actual}, an address of a private network: refused"
-        )
-
-
-def _check_written_address(host: str, public_only: bool) -> None:
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return
-    _check_address(host, address, public_only)
-
-
-def _check_step(start: SplitResult, target: SplitResult) -> None:
-    """May a server at `start` send us to `target`?"""
-    host = start.hostname
-    if target.scheme not in ("https", "http") or not target.hostname or len(target.geturl()) > LONGEST_URL:
-        raise Denied(f"{host} sent us to an address that is no web address ({target.scheme or 'no scheme'}): refused")
-    if start.scheme == "https" and target.scheme != "https":
-        raise Denied(f"{host} sent us from https to http: refused")
-    if target.username is not None:
-        raise Denied(f"{host} sent us to an address with a user name in it: refused")
+def _proxy_authorization(proxy: SplitResult) -> dict[str, str]:
+    if proxy.username is None:
+        return {}
+    pair = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
+    return {"Proxy-Authorization": "Basic " + base64.b64encode(pair.encode()).decode()}
 
 
 def _is_bypassed(host: str, exceptions: str) -> bool:

@@ -77,10 +77,12 @@ class Jobs:
         """How far it is."""
         with self._lock:
             known = self._statuses.get(reference.canonical)
-        if known and known.state in (PullState.RUNNING, PullState.FAILED):
+        if known and known.state is PullState.RUNNING:
             return known
         # Whatever this process remembers, the files decide: they may have been removed, or pulled by somebody else.
         stored = self._store.find(reference.canonical)
+        if stored is None and known and known.state is PullState.FAILED:
+            return known
         if stored is None:
             return PullStatus(state=PullState.IDLE, detail=f"{reference} is not on this host")
         return PullStatus(

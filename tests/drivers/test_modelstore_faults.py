@@ -308,11 +308,12 @@ def test_a_proxy_is_used_for_others_and_not_for_this_host(registry: Registry, tm
         return proxied(registry, request._replace(path=path))
 
     with scripted_server(proxy) as server:
-        environ = {"http_proxy": f"http://{server.host}", "NO_PROXY": "other.example"}
+        environ = {"http_proxy": f"http://me:p%40ss@{server.host}", "NO_PROXY": "other.example"}
         options: dict[str, Any] = {"environ": environ, "insecure_registries": ["registry.example"]}
         model = new_store(tmp_path / "a", **options).pull("registry.example/ai/model")
         assert model.path.read_bytes() == CONTENT
         assert server.requests[0].path == "http://registry.example/v2/ai/model/manifests/latest"
+        assert server.requests[0].headers["Proxy-Authorization"] == basic_authorization("me", "p@ss")
         asked = len(server.requests)
         new_store(tmp_path / "b", **options).pull(f"{registry.host}/ai/model")
         assert len(server.requests) == asked
