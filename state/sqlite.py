@@ -80,7 +80,12 @@ class SqliteStore:
         place = Place(Path(os.path.abspath(path)))
         if not any_filesystem:
             refuse_network_filesystem(place.database)
-        connection, meta = open_database(place, busy_timeout_s=busy_timeout_s)
+        try:
+            connection, meta = open_database(place, busy_timeout_s=busy_timeout_s)
+        except StateFull:
+            if not Ballast.of(place).drop():
+                raise
+            connection, meta = open_database(place, busy_timeout_s=busy_timeout_s)
         try:
             place.make_folders()
             store = cls(place, connection, meta.lineage, clock or system_clock())
