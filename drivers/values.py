@@ -214,8 +214,8 @@ def _layers(text: str) -> str | int:
 
 def _shaped(kind: str, text: str) -> str:
     shape = SHAPES[kind]
-    if not shape.pattern.fullmatch(text) or (shape.never and shape.never.match(text)):
-        raise ValueError(f"{text!r} {shape.wrong}")
+    if not shape.fits(text):
+        raise ValueError(f"{'the value' if shape.quiet else repr(text)} {shape.wrong}")
     return text
 
 

@@ -135,6 +135,21 @@ def test_identity_comes_from_the_operators_settings_by_name_only(text: str) -> N
     assert read("operator-names", "blue,green") == ("blue", "green")
 
 
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("operator-name", "hf_canary0123456789"),
+        ("image", "user:canary@registry.example/x"),
+        ("model-source", "s3://user:canary@bucket/x"),
+        ("adopt", "https://user:canary@host/v1"),
+    ],
+)
+def test_a_secret_in_the_wrong_place_is_not_repeated(kind: str, text: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        read(kind, text)
+    assert "canary" not in str(caught.value)
+
+
 @pytest.mark.parametrize("text", ["", "a\x00b", "a\nb", "a\u202eb", "x" * 5000])
 def test_no_value_is_empty_endless_or_invisible(text: str) -> None:
     with pytest.raises(ValueError):
@@ -173,4 +188,4 @@ def test_no_text_does_more_than_be_read_or_be_refused(kind: str, text: str) -> N
 
 
 def test_the_platforms_of_a_fallback_are_those_of_the_catalogue() -> None:
-    assert SHAPES["platform"].pattern.pattern.split("|") == list(catalog.platforms().platforms)
+    assert SHAPES["platform"].pattern.split("|") == list(catalog.platforms().platforms)
