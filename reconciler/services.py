@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -162,6 +161,8 @@ class ComposeServices:
         return self._compose
 
     def _which(self, program: str) -> str | None:
+        import shutil  # brings all the archive formats along: 5 ms for those who never roll out
+
         return shutil.which(program, path=self._environment.get("PATH"))
 
     def _run(self, command: Sequence[str], timeout_s: float, directory: str | None = None) -> Finished:

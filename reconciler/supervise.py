@@ -9,10 +9,13 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import subprocess
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,8 @@ def run(
     command: Sequence[str], *, environment: Mapping[str, str], timeout_s: float, directory: Path | None = None
 ) -> Finished:
     """Run a command to its end, or for `timeout_s` seconds. Never raises for what the command does."""
+    import subprocess  # 7 ms, which a dry run, `--help` and a run without roll-out need not pay
+
     try:
         process = subprocess.Popen(
             command,

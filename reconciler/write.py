@@ -12,7 +12,6 @@ import fcntl
 import hashlib
 import os
 import re
-import secrets
 import stat
 import time
 from collections.abc import Iterator
@@ -198,7 +197,7 @@ class _Folder:
     def replace(self, data: bytes, mode: int) -> None:
         """Put `data` in the file's place, on the disk before anybody sees it."""
         self._sweep()
-        temporary = f".{self._path.name}.{secrets.token_hex(6)}.tmp"
+        temporary = f".{self._path.name}.{os.urandom(6).hex()}.tmp"
         try:
             self._write(temporary, data, mode)
             os.rename(temporary, self._path.name, src_dir_fd=self._handle, dst_dir_fd=self._handle)

@@ -163,6 +163,23 @@ def test_a_fresh_file_nobody_knew_is_waited_for(tmp_path: Path, clocks: Clocks) 
     assert source.read().files.read(f"{tmp_path}/more.yaml") == b"a: 1\n"
 
 
+def test_a_file_that_changes_while_it_is_read_is_not_believed(
+    tmp_path: Path, clocks: Clocks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compose = tmp_path / "compose.yaml"
+    compose.write_text("name: one\n")
+    files = stable(tmp_path, clocks).read().files
+
+    def read_and_be_late(path: str) -> bytes:
+        data = Path(path).read_bytes()[:5]
+        compose.write_text("name: three\n")
+        return data
+
+    monkeypatch.setattr("reconciler.source.worktree.read_regular", read_and_be_late)
+    with pytest.raises(Changing, match="changed while it was read"):
+        files.read(str(compose))
+
+
 def test_no_state_in_between_is_ever_believed(tmp_path: Path) -> None:
     """E8, against a writer that truncates, writes in two parts and now and then removes the file: a reading is refused
     or whole. The writer never pauses for as long as the settling time."""
