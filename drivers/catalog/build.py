@@ -51,6 +51,10 @@ def readme(data: Mapping[str, Any]) -> str:
             "",
             *_passthrough(known),
             "",
+            "## In this release",
+            "",
+            *_release(data["platforms"]),
+            "",
             "## Friendly sizes",
             "",
             *_sizes(data["sizes"]),
@@ -117,6 +121,17 @@ def _passthrough(known: Vocabulary) -> Iterator[str]:
         if not namespace.closed:
             words = ", ".join(namespace.forbidden)
             yield f"| `{name}.*` | text | Handed to {', '.join(namespace.platforms)}; never a key with {words} in it. |"
+
+
+def _release(data: Mapping[str, Any]) -> Iterator[str]:
+    """What is really done, beside the table of what is meant."""
+    entries = data["platforms"]
+    for entry in entries.values():
+        if entry.get("available"):
+            keys = ", ".join(f"`{key}`" for key in entry["honoured"])
+            yield f"* **{entry['title']}** honours, beside the reconciler's own keys: {keys}."
+    others = ", ".join(entry["title"] for entry in entries.values() if not entry.get("available"))
+    yield f"* Known, checked and planned for, with drivers still to come: {others}."
 
 
 def _sizes(data: Mapping[str, Any]) -> Iterator[str]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
+from drivers import catalog
 from drivers.base import Finding, Handling, ModelSpec
 from reconciler import lookup
 from reconciler.compose.project import Model, Project
@@ -215,6 +218,34 @@ def test_the_digest_of_everything_changes_with_anything_that_is_wanted() -> None
     )
     digests = {base.digest, *(other.digest for other in others)}
     assert len(digests) == 1 + len(others)
+
+
+WORDS = st.one_of(
+    st.sampled_from(
+        ["auto", "true", "2", "1..4", "us-west-2", "us-central1", "gpu-small", "ml.g6.xlarge", "L4:2", "any"]
+    ),
+    st.sampled_from([*catalog.platforms().platforms, "managed", "family", "public", "15m", "", "\n"]),
+    st.text(max_size=20),
+)
+KEYS = st.one_of(st.sampled_from(sorted(catalog.vocabulary().keys)), st.text(max_size=20), st.just("aws.thing"))
+
+
+@given(own=st.dictionaries(KEYS, WORDS, max_size=6), defaults=st.dictionaries(KEYS, WORDS, max_size=3))
+@example(own={"cloud.platform": "aws-bedrock", "cloud.serving": "dedicated"}, defaults={})
+@example(own={"cloud.region": "us-west-2", "cloud.accelerator": "any:1"}, defaults={"cloud.instance-type": "cpu"})
+def test_whatever_is_written_is_either_refused_at_its_place_or_accounted_for(
+    own: dict[str, str], defaults: dict[str, str]
+) -> None:
+    one = only(model(options=own), defaults=defaults)
+    if one.problems:
+        assert all(problem.location.file == "compose.yaml" and problem.message for problem in one.problems)
+    else:
+        assert one.driver
+        assert [finding.key for finding in one.findings] == [
+            "model",
+            *own,
+            *(key for key in defaults if key not in own),
+        ]
 
 
 def test_what_many_models_share_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
