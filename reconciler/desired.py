@@ -226,7 +226,7 @@ class _Case:
         if named is not None:
             return Candidate(named.text, Match.EXACT, f"named by {named.key}")
         serving, substitute = self._text("cloud.serving", "auto"), self._text("cloud.substitute", "never")
-        return self.lookup.offer(identity, platform, self.model.model, serving, substitute)
+        return self.lookup.offer(identity, self.spec, platform, serving, substitute)
 
     def _identity_steps(self, identity: Identity | None, candidate: Candidate | None) -> tuple[str, ...]:
         if identity is None or candidate is None or candidate.model_id == self.model.model:

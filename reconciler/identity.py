@@ -18,6 +18,8 @@ from drivers.modelstore.reference import Kind, Reference
 
 _TAG = re.compile(r"(?P<size>\d+(?:\.\d+)?[MB](?:-A\d+(?:\.\d+)?B)?)(?:-(?P<quantization>.+))?", re.IGNORECASE)
 _DOCKER_HUB = "docker.io"
+_HUB = "huggingface.co/"
+_NEEDS_ORIGINAL_WEIGHTS = frozenset({"vllm", "lmi", "tgi", "sglang"})
 
 
 class Match(Enum):
@@ -101,15 +103,20 @@ def candidates(
     *,
     reference: str = "",
     serving: str = "auto",
+    engine: str = "llamacpp",
 ) -> tuple[Candidate, ...]:
-    """All ways to serve it there, the nearest first: the artifact itself where the platform takes one's own weights."""
+    """All ways to serve it there, the nearest first: the artifact itself where the platform takes one's own weights.
+
+    `engine` is the one that runs there (`drivers.manifest.engine_of`): only llama.cpp reads Docker's GGUF artifacts.
+    """
     entry = catalog.platforms().platforms.get(platform)
     offers = entry.serving if entry is not None else ("dedicated",)
     found: list[Candidate] = []
     if "dedicated" in offers and serving != "managed":
-        found.append(Candidate(reference or identity.name, Match.EXACT))
+        if engine not in _NEEDS_ORIGINAL_WEIGHTS or identity.name.startswith(_HUB):
+            found.append(Candidate(reference or identity.name, Match.EXACT))
         if identity.hf:
-            found.append(Candidate(f"huggingface.co/{identity.hf}", Match.SAME_WEIGHTS, "original weights"))
+            found.append(Candidate(f"{_HUB}{identity.hf}", Match.SAME_WEIGHTS, "as published"))
     if "managed" in offers and serving != "dedicated":
         found.extend(_managed(identity, platform, models))
     return tuple(sorted(found, key=lambda candidate: list(Match).index(candidate.match)))
@@ -127,14 +134,15 @@ def refusal(identity: Identity, platform: str, offers: Sequence[Candidate]) -> s
     """Why nothing is accepted, and what would help."""
     if identity.task == "embedding":
         return (
-            f"{identity} is not served by {platform}, and an embedding model is never substituted: "
-            "other dimensions break stored indexes; choose a platform that takes your own weights"
+            f"{identity} is not served by {platform} as it is, and an embedding model is never substituted: "
+            "other dimensions break stored indexes; choose a platform (and an engine) that takes this very artifact"
         )
     what = f"{identity} is not served by {platform}" + ("" if identity.known else " as far as the catalogue knows")
     nearest = next(iter(offers), None)
     if nearest is None:
         return f"{what}; name the platform's own id with cloud.model-id, or choose another platform"
-    return f"{what}; 'cloud.substitute={nearest.match.value}' would take {nearest.model_id} ({nearest.note})"
+    word = next(word for word, matches in _WIDENED.items() if nearest.match in matches)
+    return f"{what}; 'cloud.substitute={word}' would take {nearest.model_id} ({nearest.note})"
 
 
 def _name(reference: Reference) -> str:

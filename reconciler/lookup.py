@@ -59,11 +59,14 @@ class Lookup:
                 self._identities[written] = wrong
         return self._identities[written]
 
-    def offer(self, identity: Identity, platform: str, written: str, serving: str, substitute: str) -> Candidate | str:
+    def offer(
+        self, identity: Identity, spec: ModelSpec, platform: str, serving: str, substitute: str
+    ) -> Candidate | str:
         """What a platform would serve; a text says why nothing is acceptable."""
-        key = (written, platform, serving, substitute)
+        engine = manifest.engine_of(spec, platform)
+        key = (spec.model, platform, engine, serving, substitute)
         if key not in self._offers:
-            found = candidates(identity, platform, self._models, reference=written, serving=serving)
+            found = candidates(identity, platform, self._models, reference=spec.model, serving=serving, engine=engine)
             good = accepted(found, identity, substitute)
             self._offers[key] = good[0] if good else refusal(identity, platform, found)
         return self._offers[key]

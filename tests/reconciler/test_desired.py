@@ -163,6 +163,12 @@ def test_the_same_weights_on_a_managed_platform_are_shown() -> None:
     assert one.resolution[-1].endswith("→ meta.llama3-2-3b-instruct-v1:0 [same weights, bf16, ctx 128K]")
 
 
+def test_another_engine_is_given_the_original_weights_and_the_plan_says_so() -> None:
+    one = only(model(options=SEED | {"cloud.engine": "vllm"}))
+    hub = "huggingface.co/HuggingFaceTB/SmolLM2-135M-Instruct"
+    assert one.resolution[-1] == f"ai/smollm2 (135M Q4_K_M) → {hub} [same weights, as published]"
+
+
 def test_a_platforms_own_id_overrides_the_mapping() -> None:
     one = only(model(options={"cloud.platform": "aws-bedrock", "cloud.model-id": "amazon.nova-micro-v1:0"}))
     assert not one.problems

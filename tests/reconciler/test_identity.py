@@ -75,7 +75,7 @@ def test_where_ones_own_weights_run_the_artifact_itself_is_served(platform: str)
     assert served("ai/all-minilm", platform) == "ai/all-minilm"
     assert offers("ai/smollm2", platform)[0].match is Match.EXACT
     assert offers("ai/smollm2", platform)[1] == Candidate(
-        "huggingface.co/HuggingFaceTB/SmolLM2-135M-Instruct", Match.SAME_WEIGHTS, "original weights"
+        "huggingface.co/HuggingFaceTB/SmolLM2-135M-Instruct", Match.SAME_WEIGHTS, "as published"
     )
 
 
@@ -117,6 +117,20 @@ def test_serving_chooses_between_the_platforms_two_ways() -> None:
     assert [one.model_id for one in managed] == ["llama-3.3-70b-instruct-maas"]
     assert all(one.match is not Match.EXACT for one in managed)
     assert not any("maas" in one.model_id for one in offers("ai/llama3.3", "gcp-vertex", serving="dedicated"))
+
+
+def test_an_engine_that_cannot_read_the_artifact_gets_the_original_weights() -> None:
+    for engine in ("vllm", "sglang"):
+        (only,) = offers("ai/smollm2", "aws-sagemaker", engine=engine)
+        assert only.model_id == "huggingface.co/HuggingFaceTB/SmolLM2-135M-Instruct"
+        assert only.match is Match.SAME_WEIGHTS
+    assert offers("hf.co/Some/Thing", "aws-sagemaker", engine="vllm")[0].model_id == "hf.co/Some/Thing"
+    assert offers("ai/unheard-of", "aws-sagemaker", engine="vllm") == ()
+
+
+def test_a_refusal_names_the_word_that_would_widen_it() -> None:
+    other = Candidate("big-model", Match.OTHER, "nothing alike")
+    assert "'cloud.substitute=any' would take big-model (nothing alike)" in refusal(identity("ai/phi4"), "x", (other,))
 
 
 def test_a_users_map_adds_a_model() -> None:
