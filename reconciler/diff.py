@@ -253,11 +253,16 @@ class _Case:
             yield from self._attempt(record, "it was ready and has vanished")
 
     def _be_patient(self, record: DeploymentRecord) -> Iterator[Step]:
-        deadline = (record.issued_at or record.created_at) + timedelta(seconds=self._startup_timeout_s(record))
+        """Patience counts from the request; for one that served before, from when it began to start anew."""
+        began = record.phase_since if record.ready_at else record.issued_at or record.created_at
+        patience_s = self._startup_timeout_s(record)
+        deadline = began + timedelta(seconds=patience_s)
         if self.moment.now < deadline:
             yield self._hold(record, record.detail or "it is starting", deadline)
+        elif record.active:
+            yield from self._attempt(record, f"not ready again within {patience_s:g} s")
         else:
-            yield self._step(Action.DELETE, record, f"not ready within {self._startup_timeout_s(record):g} s")
+            yield self._step(Action.DELETE, record, f"not ready within {patience_s:g} s")
 
     def _give_grace(self, record: DeploymentRecord) -> Iterator[Step]:
         until = record.phase_since + timedelta(seconds=self.moment.rules[record.driver].capabilities.degraded_grace_s)

@@ -74,13 +74,15 @@ class PassResult:
     """Why the source gave no (new) answer; what was desired before still holds."""
     applied: tuple[Applied, ...] = ()
     published: Published = field(default_factory=Published)
+    switched: bool = False
+    """Services were pointed elsewhere; what served before is dealt with in a later pass."""
     problems: tuple[InputError, ...] = ()
     look_again_s: float = HEALTH_INTERVAL_S
 
     @property
     def pending(self) -> bool:
         """Something was done just now, is on its way, or will change by time alone."""
-        if self.plan is None or self.known is None or self.applied:
+        if self.plan is None or self.known is None or self.applied or self.switched:
             return True
         moving = any(
             record.phase in (Phase.CREATING, Phase.DELETING, Phase.UNKNOWN)
@@ -122,7 +124,8 @@ class Engine:
         applier = self._applier(tenure, known, reading)
         applied = [applier.carry_out(step) for step in first]
         known = _with_applied(known, applied)
-        published, known = self._publish(reading, plan, known, outputs)
+        published, after = self._publish(reading, plan, known, outputs)
+        switched_now, known = after.deployments != known.deployments, after
         applied += [applier.carry_out(step) for step in last if _may_go(step, known, outputs)]
         known = _with_applied(known, applied)
         return PassResult(
@@ -131,8 +134,9 @@ class Engine:
             trouble=trouble,
             applied=tuple(applied),
             published=published,
+            switched=switched_now,
             problems=reading.desired.problems,
-            look_again_s=_look_again_s(plan, applied, seen, known, self._ports.clock.now()),
+            look_again_s=0.0 if switched_now else _look_again_s(plan, applied, seen, known, self._ports.clock.now()),
         )
 
     def plan(self, reading: Reading, known: Recorded) -> Plan:

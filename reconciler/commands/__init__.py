@@ -47,8 +47,12 @@ exit codes: 0 fine, 1 error, 2 changes pending (only with --detailed-exitcode), 
 """
 
 _WITH_VALUE = frozenset(
-    ["-f", "--file", "-p", "--project-name", "--profile", "--env-file", "--project-directory", "--config", "--state", "--allow-variable", "--format", "--output", "--timeout"]
+    (
+        *("-f", "--file", "-p", "--project-name", "--profile", "--env-file", "--project-directory"),
+        *("--config", "--state", "--allow-variable", "--format", "--output", "--timeout"),
+    )
 )
+"""Options before the command whose next word is their value, and so not the command."""
 
 
 @dataclass(frozen=True, slots=True)

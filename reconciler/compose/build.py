@@ -49,9 +49,11 @@ def build_project(
     warn = warnings.add
     check_references(root, services, active, declared)
     models = {key: _model(key, node, layer_of, warn) for key, node in declared.items()}
-    models |= _provider_models(services, declared, layer_of, warn)
+    provided = _provider_models(services, declared, layer_of, warn)
+    models |= provided
     built = {key: _service(key, node, key in active, services, warn) for key, node in services.items()}
-    wanted = set(_wanted(built))
+    wanted = {binding.model for service in built.values() if service.active for binding in service.bindings}
+    wanted |= provided.keys() & active
     for key in wanted:
         if not models[key].model.strip():
             raise fail("the model is empty; is a variable unset?", _blame(declared, services, key), ("models", key))
@@ -65,6 +67,7 @@ def build_project(
         services=built,
         defaults=flatten(root.get("x-cloud-options"), ("x-cloud-options",), layer_of),
         warnings=warnings.all(),
+        providers=frozenset(provided),
     )
 
 
@@ -76,14 +79,6 @@ def _children(root: Node, section: str) -> Mapping[str, Node]:
 def _blame(declared: Mapping[str, Node], services: Mapping[str, Node], key: str) -> Node:
     node = declared.get(key)
     return (node.get("model") or node) if node is not None else services[key]
-
-
-def _wanted(services: Mapping[str, Service]) -> Iterator[str]:
-    for service in services.values():
-        if service.active:
-            yield from (binding.model for binding in service.bindings)
-            if service.provides is not None:
-                yield service.provides
 
 
 def _model(key: str, node: Node, layer_of: LayerOf, warn: Warn) -> Model:
@@ -130,7 +125,7 @@ def _provider_models(
 
 
 def _service(name: str, node: Node, active: bool, services: Mapping[str, Node], warn: Warn) -> Service:
-    mode, provider = node.get("network_mode"), node.get("provider")
+    mode = node.get("network_mode")
     bindings = (*_bindings(node), *_provider_bindings(node, services))
     if active:
         _check_variables(name, bindings, warn)
@@ -141,7 +136,6 @@ def _service(name: str, node: Node, active: bool, services: Mapping[str, Node], 
         network_mode=(mode.value or None) if mode is not None else None,
         extra_hosts=frozenset(_hosts(node.get("extra_hosts"))),
         location=node.key_location,
-        provides=name if provider is not None and _is_model(provider) else None,
     )
 
 
@@ -172,7 +166,6 @@ def _provider_bindings(service: Node, services: Mapping[str, Node]) -> Iterator[
                 endpoint_var=f"{prefix}_URL",
                 model_var=f"{prefix}_MODEL",
                 location=node.key_location,
-                from_provider=True,
             )
 
 

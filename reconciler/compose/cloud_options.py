@@ -29,22 +29,26 @@ def flatten(node: Node | None, path: Path, layer_of: LayerOf) -> tuple[RawOption
     for option, source in entries:
         earlier = result.get(option.key)
         if earlier is not None and earlier.location != option.location:
-            if layer_of(earlier.location) == layer_of(option.location):
+            before, now = layer_of(earlier.location), layer_of(option.location)
+            if before == now:
                 raise fail(f"the option {option.key!r} is already set in {earlier.location}", source, path)
+            if before > now:
+                continue
             del result[option.key]  # the last one wins, and stands where it was written
         result[option.key] = option
     return tuple(result.values())
 
 
 class LayerOf:
-    """Tells which document of which file a place is in."""
+    """Tells which document of which file a place is in, as a number of file and document that grows with the order."""
 
     def __init__(self, begins: dict[str, list[int]]) -> None:
         self._begins = begins
+        self._order = {file: number for number, file in enumerate(begins)}
 
-    def __call__(self, place: Location) -> tuple[str, int]:
+    def __call__(self, place: Location) -> tuple[int, int]:
         earlier = [line for line in self._begins.get(place.file, ()) if line <= place.line]
-        return place.file, len(earlier)
+        return self._order.get(place.file, -1), len(earlier)
 
 
 def _from_list(node: Node, path: Path) -> Iterator[tuple[RawOption, Node]]:

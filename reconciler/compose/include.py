@@ -14,7 +14,7 @@ _TAKEN_OVER = ("services", "volumes", "networks", "secrets", "configs", "models"
 
 @dataclass(frozen=True, slots=True)
 class Include:
-    """One entry: the first path is the main file, the others override it."""
+    """One entry: the first path is the main file, the others override it. Without paths it brings nothing."""
 
     node: Node
     paths: tuple[str, ...]
@@ -50,9 +50,7 @@ def _include(node: Node, directory: str, path: tuple[str, ...]) -> Include:
         if is_remote(name.value):
             raise fail("remote includes are not read; check the repository out and include its path", name, path)
         paths.append(absolute(name.value, directory))
-    if not paths:
-        raise fail("needs a path", node, path)
-    home = dirname(paths[0])
+    home = dirname(paths[0]) if paths else directory
     if project is not None and project.value is not None:
         if type(project.value) is not str:
             raise fail("must be a string", project, (*path, "project_directory"))
@@ -72,9 +70,17 @@ def _strings(node: Node, key: str, path: tuple[str, ...]) -> list[Node]:
     return list(items)
 
 
-def take_over(root: Node, imported: Node) -> Node:
-    """The including document with the included resources added. What both have must be equal (newer Compose merges
-    them); raises InputError where it is not."""
+_REWRITTEN = frozenset(
+    ("build", "configs", "devices", "dns", "env_file", "gpus", "label_file", "ports", "secrets", "ulimits", "volumes")
+)
+"""Service keys whose short forms Compose has made long in what it imports, but not yet in the including document."""
+
+
+def take_over(root: Node, imported: Node, before: set[tuple[str, str]]) -> Node:
+    """The including document with the included resources added; `before` is what earlier includes brought, and grows.
+
+    What both have must be equal (newer Compose merges them). Raises InputError where it is not.
+    """
     result = dict(root.value)
     for section in _TAKEN_OVER:
         source = imported.get(section)
@@ -86,8 +92,15 @@ def take_over(root: Node, imported: Node) -> Node:
         combined: dict[str, Node] = dict(own.value) if own is not None else {}
         for name, node in source.value.items():
             earlier = combined.setdefault(name, node)
-            if not same(earlier, node):
+            own_short = (section, name) not in before and earlier is not node and _is_rewritten(section, node)
+            if earlier is node:
+                before.add((section, name))
+            elif own_short or not same(earlier, node):
                 message = f"is also defined, differently, in the included {node.location}"
                 raise fail(message, earlier, (section, name), at_key=True)
         result[section] = (own or source).with_value(combined)
     return root.with_value(result)
+
+
+def _is_rewritten(section: str, node: Node) -> bool:
+    return section == "services" and type(node.value) is dict and not _REWRITTEN.isdisjoint(node.value)

@@ -29,7 +29,7 @@ from reconciler.compose.extends import Layer, apply_extends, services_of
 from reconciler.compose.files import Files
 from reconciler.compose.include import Include, includes, take_over
 from reconciler.compose.interpolate import Interpolator
-from reconciler.compose.merge import merge, unique, without
+from reconciler.compose.merge import canonical, merge, unique, without
 from reconciler.compose.naming import project_name
 from reconciler.compose.nodes import Node, fail
 from reconciler.compose.project import Project
@@ -150,7 +150,7 @@ class _Loader:
         root = self._extended(path, root, document, scope)
         root = self._included(path, root, scope, included)
         if earlier is not None:
-            root = merge(without(earlier, document.resets), root)
+            root = merge(without(canonical(earlier), document.resets), root)
         root = unique(root)
         validate(root)
         return self._without_version(root)
@@ -172,16 +172,22 @@ class _Loader:
             one = scope.interpolator.document(_mapping(document))
             root = one if root is None else merge(without(root, document.resets), one)
             resets = document.resets
-        return Layer(path, dirname(path), services_of(root or _EMPTY, blame), tuple(resets))
+        services = services_of(canonical(root or _EMPTY), blame)
+        return Layer(path, dirname(path), services, tuple(resets))
 
     def _included(self, path: str, root: Node, scope: _Scope, included: tuple[str, ...]) -> Node:
         if "include" not in root.value:
             return root
         seen = (*included, path)
+        imported: set[tuple[str, str]] = set()
         for entry in includes(root, scope.directory):
+            if not entry.paths:
+                self._scope_of(entry, scope)
+                continue
             if entry.paths[0] in seen or len(seen) > _DEEPEST_INCLUDE:
                 raise fail(f"{self._reader.names(entry.paths[0])} includes itself", entry.node, ("include",))
-            root = take_over(root, self.files(entry.paths, self._scope_of(entry, scope), seen, entry.node))
+            other = self.files(entry.paths, self._scope_of(entry, scope), seen, entry.node)
+            root = take_over(root, canonical(other), imported)
         return root.with_value({key: child for key, child in root.value.items() if key != "include"})
 
     def _scope_of(self, entry: Include, scope: _Scope) -> _Scope:

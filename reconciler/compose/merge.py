@@ -126,6 +126,8 @@ def _merge_logging(base: Node, over: Node, path: Path) -> Node:
     return over
 
 
+_LONG = {"models": names_to_mapping, "networks": names_to_mapping, "depends_on": dependencies_to_mapping}
+
 _Merger = Callable[[Node, Node, Path], Node]
 
 _SPECIAL: dict[Path, _Merger] = {
@@ -183,6 +185,27 @@ def _without(node: Node, path: Path) -> Node:
         else:
             del result[key]
     return node.with_value(result)
+
+
+def canonical(root: Node) -> Node:
+    """The short forms of what names models, services and networks made long, so that a later `!reset` can name one of
+    them, and two files that say the same can be seen to do so."""
+    services = root.get("services")
+    if services is None or type(services.value) is not dict:
+        return root
+    changed = {}
+    for name, service in services.value.items():
+        long = {key: form(service.value[key]) for key, form in _LONG.items() if _is_short(service, key)}
+        if long:
+            changed[name] = service.with_value({**service.value, **long})
+    if not changed:
+        return root
+    return root.with_value({**root.value, "services": services.with_value({**services.value, **changed})})
+
+
+def _is_short(service: Node, key: str) -> bool:
+    node = service.get(key)
+    return node is not None and type(node.value) is list
 
 
 def unique(root: Node) -> Node:

@@ -46,8 +46,6 @@ class Binding:
     endpoint_var: str
     model_var: str
     location: Location
-    from_provider: bool = False
-    """By way of `depends_on` a legacy provider service, not by `models:`. Compose itself knows nothing of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +61,6 @@ class Service:
     extra_hosts: frozenset[str]
     """Host names for which the service already has an entry."""
     location: Location
-    provides: str | None = None
-    """The model that this is the legacy `provider: {type: model}` service of; an override file must remove it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -209,6 +209,8 @@ class _Composer:
                     self._special_key(frame, node, event)
                     continue
             elif kind is yaml.DocumentStartEvent:
+                if event.version not in (None, (1, 1)):
+                    raise self._error("Compose reads YAML 1.1 only; leave the %YAML line out", event)
                 self._begin()
                 frame = root = None
                 continue
@@ -286,7 +288,7 @@ class _Composer:
             found = _FORBIDDEN.search(text)
             if found:
                 raise self._error(f"the text contains the control character U+{ord(found[0]):04X}", event)
-        if tag is None:
+        if tag is None or tag == "!":
             plain = not event.style and (not text or text[0] in HINTS)
             node = Node(resolve(text) if plain else text, event.start_mark, None, text)
         elif tag in _COMPOSE_TAGS:

@@ -20,6 +20,7 @@ from reconciler.source import LARGEST_FILE, Changing, Snapshot, reject_empty
 
 SETTLE_S = 0.5
 """Seconds for which a file must have been the same before a service believes it."""
+_ABSENT_FACTOR = 4
 _USUAL = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml", ".env")
 
 Print = tuple[int, int, int, int, int] | None
@@ -123,7 +124,12 @@ class WorktreeFiles:
 
 class _Settled:
     """Knows since when each path has been as it is: two equal looks half a second apart, or, on the first look, a
-    state that is older than that by the file's own times."""
+    state that is older than that by the file's own times.
+
+    A path that is not there has no state of its own, and two looks may both fall into a moment between removal and
+    replacement. There the directory's state counts; in one that never rests, absence in every look for four times as
+    long.
+    """
 
     def __init__(self, settle_s: float, monotonic: Callable[[], float], wall: Callable[[], float]) -> None:
         self.settle_s = settle_s
@@ -140,18 +146,23 @@ class _Settled:
 
     def _wait(self, path: str) -> float:
         now, state = self._monotonic(), fingerprint(path)
-        seen = self._since.get(path)
-        if seen is None or seen[0] != state:
-            since = now - self.settle_s if self._is_old(path, state) else now
-            seen = self._since[path] = state, since
-        return max(0.0, seen[1] + self.settle_s - now)
+        same_s = self._same_for(path, state, now)
+        if state is not None:
+            return max(0.0, self.settle_s - same_s)
+        folder = os.path.dirname(path)
+        around_s = self._same_for(f"{folder}/.", fingerprint(folder), now)
+        return max(0.0, min(self.settle_s - around_s, _ABSENT_FACTOR * self.settle_s - same_s))
 
-    def _is_old(self, path: str, state: Print) -> bool:
-        # A missing path is as old as the last change of its directory. Times in the future prove nothing.
-        witness = state or fingerprint(os.path.dirname(path))
-        if witness is None:
-            return True
-        return self._wall() - max(witness[3], witness[4]) / 1e9 >= self.settle_s
+    def _same_for(self, key: str, state: Print, now: float) -> float:
+        """Seconds for which every look found this state."""
+        seen = self._since.get(key)
+        if seen is None or seen[0] != state:
+            seen = self._since[key] = state, now - self.settle_s if self._is_old(state) else now
+        return now - seen[1]
+
+    def _is_old(self, state: Print) -> bool:
+        # Times in the future prove nothing, and neither does a path that is not there.
+        return state is not None and self._wall() - max(state[3], state[4]) / 1e9 >= self.settle_s
 
 
 def fingerprint(path: str) -> Print:

@@ -1,0 +1,288 @@
+"""The decision table: total, and each row as design says it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from itertools import product
+from typing import Any
+
+import pytest
+
+from drivers.base import Capabilities, ModelSpec, Phase
+from reconciler.backoff import MAX_ATTEMPTS
+from reconciler.diff import TABLE, Moment, Relation, Removals, Rules, diff
+from reconciler.plan import Action, Plan
+from state.record import DeploymentRecord, Intent, ModelRecord, Recorded
+from tests.builders import NOON, deployment_id, deployment_record, model_spec, recorded
+from tests.reconciler.wishes import wish, wishes
+
+SETTLE_S, START_S, GRACE_S, BAKE_S, REMOVAL_S = 60.0, 900.0, 30.0, 120.0, 600.0
+LONG_AGO = NOON - timedelta(days=1)
+OLD, NEW = model_spec(context_size=1024), model_spec(context_size=2048)
+FIRST, SECOND = deployment_id(1), deployment_id(2)
+
+
+def _rules(updatable: frozenset[str] = frozenset(), inert: frozenset[str] = frozenset()) -> Rules:
+    return Rules(
+        capabilities=Capabilities(
+            updatable=updatable, settle_s=SETTLE_S, startup_timeout_s=START_S, degraded_grace_s=GRACE_S
+        ),
+        inert=inert.__contains__,
+        bake_s=BAKE_S,
+        removal_grace_s=REMOVAL_S,
+    )
+
+
+def _moment(rules: Rules | None = None, **given: Any) -> Moment:
+    return Moment(now=NOON, rules=dict.fromkeys(("llamacpp", "aws-ec2"), rules or _rules()), **given)
+
+
+def _known(*records: DeploymentRecord, book: ModelRecord | None = None) -> Recorded:
+    return recorded(*records, models=(book,) if book else ())
+
+
+def _one(phase: Phase, *, number: int = 1, of: ModelSpec = OLD, **given: Any) -> DeploymentRecord:
+    """A deployment of long ago that serves nobody, unless told otherwise."""
+    ready = phase in (Phase.READY, Phase.DEGRADED)
+    values = {
+        "active": False,
+        "ready_at": LONG_AGO if ready else None,
+        "issued_at": LONG_AGO,
+        "created_at": LONG_AGO,
+        "phase_since": LONG_AGO,
+    }
+    return deployment_record(number, phase=phase, spec=of, **(values | given))
+
+
+def _plan(want: ModelSpec | None, *records: DeploymentRecord, book: ModelRecord | None = None, **given: Any) -> Plan:
+    desired = wishes(wish("llm", want)) if want is not None else wishes()
+    return diff(desired, _known(*records, book=book), _moment(**given), "r1")
+
+
+def _actions(plan: Plan) -> list[str]:
+    return [step.action.value for step in plan.steps]
+
+
+def test_the_table_has_an_answer_for_every_relation_in_every_phase() -> None:
+    assert set(TABLE) == set(product(Relation, Phase))
+
+
+@pytest.mark.parametrize("wanted", [None, OLD, NEW], ids=["unwanted", "same", "other"])
+def test_every_combination_gives_a_plan_that_keeps_the_rules(wanted: ModelSpec | None) -> None:
+    """Total, never more than two, nothing on ignorance, no delete of what serves unless the model itself goes."""
+    for phase, intent, active, ready in product(Phase, Intent, (True, False), (None, LONG_AGO)):
+        first = _one(phase, active=active, intent=intent, ready_at=ready)
+        for second in (None, *(_one(other, number=2, of=NEW, ready_at=ready) for other in Phase)):
+            records = [first] if second is None else [first, second]
+            for removals in Removals:
+                _check(_plan(wanted, *records, removals=removals), records, wanted, removals)
+
+
+def _check(plan: Plan, records: list[DeploymentRecord], wanted: ModelSpec | None, removals: Removals) -> None:
+    by_id = {each.deployment.id: each for each in records}
+    begun = [step for step in plan.steps if step.action is Action.REPLACE]
+    begun += [step for step in plan.steps if step.action is Action.CREATE and step.deployment is None]
+    assert len(records) + len(begun) <= 2 or not begun, f"a third deployment: {records}"
+    assert set(plan.routes.values()) <= set(by_id)
+    for step in plan.steps:
+        acted = by_id.get(step.deployment or "")
+        if acted is None or step.action is Action.WAIT:
+            continue
+        assert acted.phase is not Phase.UNKNOWN, f"acted on ignorance: {records}"
+        if step.action is not Action.DELETE or acted.intent is Intent.DELETE:
+            continue
+        assert wanted is None or not acted.active, f"deleted what serves: {records}"
+        if wanted is None:
+            assert removals is not Removals.HELD, f"removed without a yes: {records}"
+
+
+def test_a_model_that_nothing_serves_is_created() -> None:
+    plan = _plan(OLD)
+    assert _actions(plan) == ["create"]
+    assert plan.steps[0].deployment is None
+
+
+def test_what_is_ready_and_unchanged_is_left_alone_and_serves() -> None:
+    plan = _plan(OLD, _one(Phase.READY))
+    assert plan.steps == ()
+    assert plan.routes == {"llm": FIRST}
+    assert plan.unchanged == ("llm",)
+
+
+def test_a_changed_key_is_replaced_beside_and_the_old_one_serves_on() -> None:
+    plan = _plan(NEW, _one(Phase.READY, active=True))
+    assert _actions(plan) == ["replace"]
+    assert [(change.key, change.old, change.new) for change in plan.steps[0].changes] == [
+        ("context_size", "1024", "2048")
+    ]
+    assert plan.routes == {"llm": FIRST}
+
+
+def test_another_platform_is_a_replacement_too() -> None:
+    desired = wishes(wish("llm", OLD, driver="aws-ec2"))
+    plan = diff(desired, _known(_one(Phase.READY, active=True)), _moment(), "r1")
+    assert _actions(plan) == ["replace"]
+    assert plan.steps[0].driver == "aws-ec2"
+    assert plan.steps[0].cause == "the platform changed: llamacpp → aws-ec2"
+
+
+def test_keys_that_change_in_place_are_updated() -> None:
+    rules = _rules(updatable=frozenset({"context_size"}))
+    assert _actions(_plan(NEW, _one(Phase.READY, active=True), rules=rules)) == ["update"]
+
+
+def test_keys_that_mean_nothing_on_the_platform_never_replace_anything() -> None:
+    rules = _rules(inert=frozenset({"context_size"}))
+    assert _actions(_plan(NEW, _one(Phase.READY, active=True), rules=rules)) == ["update"]
+
+
+def test_the_switch_comes_first_and_the_old_one_goes_after_the_bake_time() -> None:
+    old = _one(Phase.READY, active=True)
+    new = _one(Phase.READY, number=2, of=NEW)
+    switching = _plan(NEW, old, new)
+    assert switching.steps == ()
+    assert switching.routes == {"llm": SECOND}
+    fresh = replace(old, active=False, retired_at=NOON - timedelta(seconds=BAKE_S - 1))
+    baking = _plan(NEW, fresh, replace(new, active=True))
+    assert _actions(baking) == ["wait"]
+    assert baking.steps[0].not_before == NOON + timedelta(seconds=1)
+    baked = replace(fresh, retired_at=NOON - timedelta(seconds=BAKE_S))
+    assert _actions(_plan(NEW, baked, replace(new, active=True))) == ["delete"]
+
+
+def test_what_a_service_still_uses_is_not_deleted() -> None:
+    old = _one(Phase.READY, retired_at=LONG_AGO)
+    new = _one(Phase.READY, number=2, of=NEW, active=True)
+    plan = _plan(NEW, old, new, busy={FIRST: "service app still runs with its address"})
+    assert [(step.action, step.cause) for step in plan.steps] == [
+        (Action.WAIT, "service app still runs with its address")
+    ]
+
+
+def test_unknown_never_acts() -> None:
+    for want in (None, OLD, NEW):
+        assert set(_actions(_plan(want, _one(Phase.UNKNOWN, active=True), removals=Removals.CONFIRMED))) == {"wait"}
+
+
+def test_a_removal_needs_two_readings_and_the_grace_time() -> None:
+    serving = _one(Phase.READY, active=True)
+    once = ModelRecord(key="llm", missing_since=LONG_AGO, missing_reads=1)
+    assert _actions(_plan(None, serving, book=once)) == ["wait"]
+    young = ModelRecord(key="llm", missing_since=NOON - timedelta(seconds=REMOVAL_S - 1), missing_reads=9)
+    assert _actions(_plan(None, serving, book=young)) == ["wait"]
+    ripe = ModelRecord(key="llm", missing_since=NOON - timedelta(seconds=REMOVAL_S), missing_reads=2)
+    plan = _plan(None, serving, book=ripe)
+    assert _actions(plan) == ["delete"]
+    assert plan.routes == {}
+
+
+def test_without_a_yes_a_person_is_never_assumed_to_have_said_it() -> None:
+    ripe = ModelRecord(key="llm", missing_since=LONG_AGO, missing_reads=9)
+    assert _actions(_plan(None, _one(Phase.READY), book=ripe, removals=Removals.HELD)) == ["wait"]
+
+
+def test_a_protected_model_outlives_its_file() -> None:
+    book = ModelRecord(key="llm", protected=True, missing_since=LONG_AGO, missing_reads=9)
+    plan = _plan(None, _one(Phase.READY, active=True), book=book, removals=Removals.CONFIRMED)
+    assert _actions(plan) == ["wait"]
+    assert "protected" in plan.steps[0].cause
+    assert plan.routes == {"llm": FIRST}
+
+
+def test_what_is_known_by_its_tags_only_waits_for_a_person() -> None:
+    book = ModelRecord(key="llm", missing_since=LONG_AGO, missing_reads=9)
+    found = _one(Phase.READY, adopted=True)
+    assert _actions(_plan(None, found, book=book)) == ["wait"]
+    assert _actions(_plan(None, found, book=book, removals=Removals.CONFIRMED)) == ["delete"]
+
+
+def test_a_refused_model_stays_as_it_is() -> None:
+    desired = wishes(refused={"llm": "unknown option"})
+    serving = _one(Phase.READY, active=True)
+    plan = diff(desired, _known(serving), _moment(removals=Removals.CONFIRMED), "r1")
+    assert plan.steps == ()
+    assert plan.routes == {"llm": FIRST}
+
+
+def test_creating_waits_until_its_deadline_and_is_deleted_then() -> None:
+    young = _one(Phase.CREATING, issued_at=NOON - timedelta(seconds=START_S - 1))
+    assert _actions(_plan(OLD, young)) == ["wait"]
+    old = _one(Phase.CREATING, issued_at=NOON - timedelta(seconds=START_S))
+    assert _actions(_plan(OLD, old)) == ["delete"]
+
+
+def test_the_file_sets_the_patience_with_a_start() -> None:
+    hasty = model_spec(options={"cloud.startup-timeout": "10s"})
+    started = _one(Phase.CREATING, of=hasty, issued_at=NOON - timedelta(seconds=10))
+    assert _actions(_plan(hasty, started)) == ["delete"]
+
+
+def test_a_failed_attempt_that_never_served_goes_before_the_next_one() -> None:
+    failed = _one(Phase.FAILED)
+    assert _actions(_plan(OLD, failed)) == ["delete"]
+    leaving = replace(failed, intent=Intent.DELETE, phase=Phase.DELETING)
+    assert "create" not in _actions(_plan(OLD, leaving))
+
+
+def test_a_failed_one_that_serves_is_replaced_before_it_goes() -> None:
+    plan = _plan(OLD, _one(Phase.FAILED, active=True, ready_at=LONG_AGO))
+    assert _actions(plan) == ["replace"]
+    assert plan.routes == {"llm": FIRST}
+
+
+def test_attempts_back_off_and_end() -> None:
+    digest = OLD.digest
+    pausing = ModelRecord(key="llm", attempts=2, attempts_digest=digest, next_try_at=NOON + timedelta(seconds=5))
+    plan = _plan(OLD, book=pausing)
+    assert _actions(plan) == ["wait"]
+    assert plan.steps[0].not_before == pausing.next_try_at
+    spent = replace(pausing, attempts=MAX_ATTEMPTS, next_try_at=LONG_AGO)
+    assert "gave up" in _plan(OLD, book=spent).steps[0].cause
+    assert _actions(_plan(NEW, book=spent)) == ["create"], "a new commit may be tried at once"
+
+
+def test_an_absent_one_that_was_never_there_is_asked_for_again_under_its_own_name() -> None:
+    plan = _plan(OLD, _one(Phase.ABSENT))
+    assert [(step.action, step.deployment) for step in plan.steps] == [(Action.CREATE, FIRST)]
+
+
+def test_one_that_vanished_is_only_believed_gone_after_the_settle_time() -> None:
+    fresh = _one(Phase.ABSENT, ready_at=LONG_AGO, phase_since=NOON - timedelta(seconds=SETTLE_S - 1), active=True)
+    assert _actions(_plan(OLD, fresh)) == ["wait"]
+    certain = replace(fresh, phase_since=NOON - timedelta(seconds=SETTLE_S))
+    assert _actions(_plan(OLD, certain)) == ["replace"]
+
+
+def test_the_record_of_an_absent_one_is_kept_while_a_late_call_could_bring_it_back() -> None:
+    late = _one(Phase.ABSENT, intent=Intent.DELETE, issued_at=NOON - timedelta(seconds=SETTLE_S - 1))
+    assert _actions(_plan(None, late)) == ["wait"]
+    assert _actions(_plan(None, replace(late, issued_at=NOON - timedelta(seconds=SETTLE_S)))) == ["forget"]
+
+
+def test_degraded_has_a_grace_time_and_is_replaced_then() -> None:
+    fresh = _one(Phase.DEGRADED, active=True, phase_since=NOON)
+    assert _actions(_plan(OLD, fresh)) == ["wait"]
+    lasting = replace(fresh, phase_since=NOON - timedelta(seconds=GRACE_S))
+    assert _actions(_plan(OLD, lasting)) == ["replace"]
+
+
+def test_an_update_that_was_never_confirmed_is_sent_again() -> None:
+    unsure = _one(Phase.READY, active=True, applied_digest=NEW.digest)
+    assert _actions(_plan(OLD, unsure)) == ["update"]
+
+
+def test_two_commits_in_a_row_never_make_a_third_deployment() -> None:
+    serving = _one(Phase.READY, active=True)
+    underway = _one(Phase.CREATING, number=2, of=NEW)
+    plan = _plan(model_spec(context_size=4096), serving, underway)
+    assert sorted(_actions(plan)) == ["delete", "wait"]
+    assert next(step.deployment for step in plan.steps if step.action is Action.DELETE) == SECOND
+
+
+def test_a_rollback_returns_to_the_one_that_still_runs() -> None:
+    serving = _one(Phase.READY, active=True)
+    underway = _one(Phase.CREATING, number=2, of=NEW)
+    plan = _plan(OLD, serving, underway)
+    assert plan.routes == {"llm": FIRST}
+    assert [(step.action, step.deployment) for step in plan.steps] == [(Action.DELETE, SECOND)]
