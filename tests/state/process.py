@@ -24,8 +24,8 @@ from state.schema import Migration
 from state.sqlite import SqliteStore
 from state.store import StateError
 from tests.builders import deployment_record, event
-from tests.parts import CHECKOUT
 
+CHECKOUT = Path(__file__).resolve().parents[2]
 TTL_S = 3600.0
 MIGRATION = (
     "CREATE TABLE prices (model TEXT PRIMARY KEY)",

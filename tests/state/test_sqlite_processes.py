@@ -42,7 +42,7 @@ def later(seconds: float) -> Clock:
 
 def test_killed_in_the_middle_of_commits_the_state_is_old_or_new(path: Path) -> None:
     serial, epoch = 0, 0
-    for kills in range(12):
+    for kills in range(8):
         with started("commit", path) as process:
             said = [line_of(process) for _ in range(1 + kills % 4)]
             process.send_signal(signal.SIGKILL)
