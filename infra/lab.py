@@ -243,8 +243,10 @@ def _marked(folder: bytes) -> Iterator[ModelServer]:
             continue
         try:
             environ = (entry / "environ").read_bytes()
+            leads = os.getsid(int(entry.name)) == int(entry.name)
         except OSError:  # gone meanwhile, or somebody else's
             continue
-        if MARKER in environ and folder in environ:
+        # A server is started in a session of its own; what it, or a script around it, starts is not another server.
+        if leads and MARKER in environ and folder in environ:
             pairs = (item.partition(b"=") for item in environ.split(b"\0") if item.startswith(b"CMR_"))
             yield ModelServer(int(entry.name), {name.decode(): value.decode() for name, _, value in pairs})

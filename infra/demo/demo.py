@@ -27,8 +27,10 @@ EXAMPLE = CHECKOUT / "examples" / "quickstart"
 ENGINE = CHECKOUT / "infra" / "engine" / "engine.sh"
 IMAGE = "local/reconciler-test-app"
 GGUF = Path(os.environ.get("RECONCILE_TEST_MODEL", PARTS / "models" / "SmolLM2-135M-Instruct.Q4_1.gguf"))
-PROMPT = "What is the capital of France?"
+PROMPT = "Name the capital of France."
 OWNER = f"demo-{os.getpid()}"
+PAUSE_S = 0.05
+"""Between two requests: with none, two servers would fight over two cores, and that is not the point here."""
 
 
 def main() -> int:
@@ -179,6 +181,7 @@ class Requests:
             except (OSError, ValueError, KeyError) as trouble:
                 self.failed.append(repr(trouble))
             self.sent += 1
+            self._end.wait(PAUSE_S)
 
 
 def _start_engine(screen: Screen) -> Mapping[str, str] | None:
@@ -201,7 +204,8 @@ def _stop_engine() -> None:
 
 def _complete_values(lab: Lab) -> dict[str, str] | None:
     values = lab.values("quickstart", "app")
-    return values if lab.override.exists() and {"LLM_URL", "LLM_MODEL"} <= values.keys() else None
+    written = lab.override.read_text(encoding="utf-8") if lab.override.exists() else ""
+    return values if {"LLM_URL", "LLM_MODEL"} <= values.keys() and "LLM_URL" in written else None
 
 
 def _says(lab: Lab, text: str) -> bool:

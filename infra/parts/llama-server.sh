@@ -47,7 +47,11 @@ write_starter() {
 #!/bin/sh
 # llama-server through its own loader, wherever this checkout lies. Written by infra/parts/llama-server.sh.
 # ggml looks for its CPU back ends in the working directory: give file arguments as absolute paths.
-root=\$(readlink -f "\$(dirname "\$(readlink -f "\$0")")/../llama") || exit 127
+# Nothing is forked on the way, so that whoever started this finds one process and no passing helpers.
+here=\$0
+while [ -h "\$here" ]; do here=\$(readlink -f "\$here"); done
+cd -P "\${here%/*}/../llama" || exit 127
+root=\$PWD
 lib="\$root/usr/lib/$triple"
 cd "\$lib/ggml/backends0" || exit 127
 exec "\$root/$loader" --library-path "\$lib:\$lib/llama" "\$root/usr/bin/llama-server" "\$@"

@@ -31,7 +31,7 @@ def test_a_plan_is_something_a_program_can_read(bare: Lab) -> None:
     (step,) = plan["steps"]
     assert (step["action"], step["model"], step["driver"]) == ("create", "llm", "llamacpp")
     assert step["cause"]
-    assert {"key": "model", "from": None, "to": "ai/smollm2"} in step["changes"]
+    assert step["changes"] == []  # nothing was there before that could differ
 
 
 def test_exit_code_2_says_that_something_would_change(bare: Lab) -> None:
@@ -51,7 +51,7 @@ def test_a_file_that_is_no_compose_file_is_an_error_in_words(bare: Lab) -> None:
     (bare.repository / "compose.yaml").write_text("services: [", encoding="utf-8")
     done = bare.reconcile("--dry-run")
     assert done.returncode == 1
-    assert "compose.yaml:1:" in done.stderr
+    assert re.search(r"compose\.yaml:\d+:\d+: ", done.stderr)
     assert "Traceback" not in done.stderr
 
 
