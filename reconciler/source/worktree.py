@@ -146,11 +146,11 @@ class _Settled:
 
     def _wait(self, path: str) -> float:
         now, state = self._monotonic(), fingerprint(path)
+        folder = os.path.dirname(path)
         same_s = self._same_for(path, state, now)
+        around_s = self._same_for(f"{folder}/.", fingerprint(folder), now)
         if state is not None:
             return max(0.0, self.settle_s - same_s)
-        folder = os.path.dirname(path)
-        around_s = self._same_for(f"{folder}/.", fingerprint(folder), now)
         return max(0.0, min(self.settle_s - around_s, _ABSENT_FACTOR * self.settle_s - same_s))
 
     def _same_for(self, key: str, state: Print, now: float) -> float:
