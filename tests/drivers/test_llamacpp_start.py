@@ -1,0 +1,275 @@
+"""A server is started exactly once, with nothing of ours in it, and READY means that its model answered."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from drivers import probe
+from drivers.base import Auth, Observation, Phase
+from drivers.errors import Denied, Exhausted, Rejected, Unavailable
+from drivers.llamacpp import host, process
+from drivers.llamacpp.driver import LlamaCppDriver
+from drivers.llamacpp.settings import bridge_address
+from tests.drivers import crashing
+from tests.drivers.llamas import Llamas, environment_of, llamas, words_of
+
+pytestmark = pytest.mark.llama
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def platform(tmp_path: Path) -> Iterator[Llamas]:
+    with llamas(tmp_path) as given:
+        yield given
+
+
+def test_ready_means_the_model_answers_whoever_has_the_key(platform: Llamas) -> None:
+    _, ready = platform.ready()
+    assert ready.endpoint is not None
+    assert ready.endpoint.key_file is not None
+    key = Path(ready.endpoint.key_file).read_text().strip()
+    assert ready.endpoint.auth is Auth.API_KEY
+    assert ready.endpoint.on_this_host
+    assert ready.endpoint.model_id == "ai/smollm2"
+    assert probe.complete(ready.endpoint.url, "ai/smollm2", key=key).ok
+    assert probe.complete(ready.endpoint.url, "ai/smollm2", key="wrong").status == 401
+    assert probe.complete(ready.endpoint.url, "ai/smollm2").status == 401
+
+
+def test_an_embedding_model_is_ready_by_an_embedding(platform: Llamas) -> None:
+    deployment, ready = platform.ready(runtime_flags=("--embeddings", "--pooling", "mean"))
+    assert ready.endpoint is not None
+    key = platform.folder(deployment).key()
+    assert platform.record(deployment).purpose == "embedding"
+    assert probe.embed(ready.endpoint.url, "ai/smollm2", key=key).ok
+
+
+def test_create_answers_without_waiting_for_the_server(platform: Llamas) -> None:
+    first = platform.driver.create(platform.deployment())
+    assert first.phase is Phase.CREATING
+    assert first.look_again_s is not None
+    assert first.look_again_s <= 0.05
+
+
+def test_what_was_asked_for_is_on_the_command_line(platform: Llamas) -> None:
+    deployment, _ = platform.ready(
+        context_size=512, runtime_flags=("--top_k=40", "--temp 0.2"), options={"cloud.replicas": "2"}
+    )
+    words = words_of(platform.processes(deployment)[0].pid)
+    for pair in (("--ctx-size", "1024"), ("--parallel", "2"), ("--top-k", "40"), ("--temp", "0.2")):
+        assert pair in list(itertools.pairwise(words))
+    assert f"ai/smollm2,{deployment.name}" in words
+
+
+def test_nothing_of_our_environment_reaches_the_server(platform: Llamas, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LLAMA_ARG_LOG_FILE", "GGML_BACKEND_PATH", "LD_LIBRARY_PATH", "AWS_SECRET_ACCESS_KEY", "HF_TOKEN"):
+        monkeypatch.setenv(name, "canary")
+    deployment, _ = platform.ready()
+    environment = environment_of(platform.processes(deployment)[0].pid)
+    ours = {"PATH", "HOME", "TMPDIR", "LANG", "CMR_DEPLOYMENT", "CMR_LINEAGE", "CMR_RECORD"}
+    assert set(environment) - {"PWD", "OLDPWD", "SHLVL", "_"} <= ours  # a wrapper script's shell may add its own four
+    assert environment["HOME"] == str(platform.folder(deployment).home)
+
+
+def test_the_key_is_in_one_private_file_only(platform: Llamas) -> None:
+    deployment, _ = platform.ready()
+    folder, pid = platform.folder(deployment), platform.processes(deployment)[0].pid
+    key = folder.key()
+    assert len(key) >= 32
+    assert stat.S_IMODE(folder.path.stat().st_mode) == 0o700
+    assert stat.S_IMODE(folder.key_file.stat().st_mode) == 0o600
+    assert key not in " ".join(words_of(pid)) + str(environment_of(pid))
+    others = [file for file in folder.path.rglob("*") if file.is_file() and file != folder.key_file]
+    assert not [file.name for file in others if key in file.read_text(errors="replace")]
+
+
+def test_the_server_has_a_session_of_its_own_no_core_dumps_and_no_terminal(platform: Llamas) -> None:
+    deployment, _ = platform.ready()
+    pid = platform.processes(deployment)[0].pid
+    assert os.getsid(pid) == pid
+    assert os.readlink(f"/proc/{pid}/fd/0") == "/dev/null"
+    assert "Max core file size        0                    0" in Path(f"/proc/{pid}/limits").read_text()
+
+
+@pytest.mark.parametrize("point", crashing.POINTS)
+def test_a_reconciler_killed_in_a_create_leaves_exactly_one_server(platform: Llamas, point: str) -> None:
+    deployment = platform.deployment()
+    arguments = (point, str(platform.settings.run_root.parent), platform.lineage, "1")
+    dead = subprocess.run([sys.executable, "-m", "tests.drivers.crashing", *arguments], cwd=ROOT, timeout=60)
+    assert dead.returncode == -signal.SIGKILL
+    assert platform.things(deployment) == (0 if point in ("before the record", "before the start") else 1)
+
+    platform.driver.create(deployment)
+    platform.until(platform.driver.observe, deployment, Phase.READY)
+    assert platform.things(deployment) == 1
+    assert platform.record(deployment).pid == platform.processes(deployment)[0].pid
+
+
+def test_a_crash_after_the_start_is_seen_as_creating_and_never_as_absent(platform: Llamas) -> None:
+    deployment = platform.deployment()
+    arguments = ("after the start", str(platform.settings.run_root.parent), platform.lineage, "1")
+    subprocess.run([sys.executable, "-m", "tests.drivers.crashing", *arguments], cwd=ROOT, timeout=60)
+    assert platform.driver.observe(deployment).phase in (Phase.CREATING, Phase.READY)
+    assert [found.id for found in platform.driver.owned(platform.lineage)] == [deployment.id]
+
+
+def test_many_creates_at_once_start_one_server(platform: Llamas) -> None:
+    deployment = platform.deployment()
+    drivers = [platform.after_a_crash() for _ in range(6)]
+    threads = [threading.Thread(target=driver.create, args=(deployment,)) for driver in drivers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    platform.until(platform.driver.observe, deployment, Phase.READY)
+    assert platform.things(deployment) == 1
+
+
+def test_a_server_whose_folder_vanished_is_found_and_never_doubled(platform: Llamas) -> None:
+    deployment, _ = platform.ready()
+    platform.folder(deployment).remove()
+    second = platform.after_a_crash()
+    assert [found.id for found in second.owned(platform.lineage)] == [deployment.id]
+    assert second.create(deployment).phase is Phase.FAILED
+    assert platform.things(deployment) == 1
+    platform.until(second.delete, deployment, Phase.ABSENT)
+    assert platform.things(deployment) == 0
+
+
+def test_a_taken_port_is_passed_over(platform: Llamas) -> None:
+    import socket
+
+    deployment = platform.deployment()
+    wanted = host.free_port("127.0.0.1", deployment.name)
+    assert wanted is not None
+    with socket.create_server(("127.0.0.1", wanted)):
+        _, ready = platform.ready()
+    assert ready.endpoint is not None
+    assert f":{wanted}/" not in ready.endpoint.url
+
+
+def test_a_port_lost_in_the_race_is_never_ready_and_the_next_create_takes_another(platform: Llamas) -> None:
+    import socket
+
+    deployment = platform.deployment()
+    squatters: list[socket.socket] = []
+
+    def late(launch: process.Launch) -> int:
+        # Between our look at the port and the server's, somebody else takes it, and answers like a llama-server would.
+        port = int(launch.argv[launch.argv.index("--port") + 1])
+        squatters.append(socket.create_server(("127.0.0.1", port)))
+        return process.start(launch)
+
+    LlamaCppDriver(platform.settings, platform.shelf, start=late).create(deployment)
+    try:
+        lost = platform.until(platform.driver.observe, deployment, Phase.ABSENT)
+        assert "port" in lost.detail
+        platform.driver.create(deployment)
+        ready = platform.until(platform.driver.observe, deployment, Phase.READY)
+        assert ready.endpoint is not None
+        assert f":{squatters[0].getsockname()[1]}/" not in ready.endpoint.url
+    finally:
+        squatters[0].close()
+
+
+def test_a_server_on_our_port_that_is_not_ours_is_not_ready(platform: Llamas) -> None:
+    """Our process lives, and yet somebody else answers: as when a port was taken and the old record is read."""
+    foreign, _ = platform.ready(1)
+    ours = platform.deployment(2)
+    platform.driver.create(ours)
+    platform.until(platform.driver.observe, ours, Phase.READY)
+    folder = platform.folder(ours)
+    (folder.path / "ready").unlink()
+    folder.write(replace(platform.record(ours), port=platform.record(foreign).port))
+    folder.key_file.write_bytes(platform.folder(foreign).key_file.read_bytes())
+    seen = platform.driver.observe(ours)
+    assert (seen.phase, seen.detail) == (Phase.CREATING, "the port is answered by a server that is not ours")
+
+
+def test_bind_auto_listens_on_the_docker_bridge(tmp_path: Path) -> None:
+    address = bridge_address()
+    with llamas(tmp_path, bind="auto") as platform:
+        _, ready = platform.ready()
+        assert ready.endpoint is not None
+        assert f"//{address or '127.0.0.1'}:" in ready.endpoint.url
+        assert ready.endpoint.auth is Auth.API_KEY
+
+
+def test_no_key_is_for_loopback_only(tmp_path: Path) -> None:
+    with llamas(tmp_path) as platform:
+        _, ready = platform.ready(options={"cloud.auth": "none"})
+        assert ready.endpoint is not None
+        assert (ready.endpoint.auth, ready.endpoint.key_file) == (Auth.NONE, None)
+        assert probe.complete(ready.endpoint.url, "ai/smollm2").ok
+    with llamas(tmp_path, bind="172.17.0.1") as platform, pytest.raises(Rejected, match=r"cloud\.auth"):
+        platform.driver.create(platform.deployment(options={"cloud.auth": "none"}))
+
+
+def test_a_missing_model_is_pulled_and_then_started(platform: Llamas) -> None:
+    deployment = platform.deployment(model="ai/other")
+    first = platform.driver.create(deployment)
+    assert (first.phase, first.detail) == (Phase.CREATING, "pulling the model")
+    platform.shelf.pull.done_bytes, platform.shelf.pull.total_bytes = 40, 100
+    assert platform.driver.observe(deployment).progress == 0.4
+    platform.shelf.files["ai/other"] = platform.shelf.files["ai/smollm2"]
+    platform.shelf.pull.state = "done"
+    assert platform.driver.observe(deployment).phase is Phase.ABSENT  # create is asked for once more
+    platform.driver.create(deployment)
+    platform.until(platform.driver.observe, deployment, Phase.READY)
+    assert platform.shelf.pulled == ["ai/other"]
+
+
+def test_a_pull_that_failed_fails_the_deployment_with_its_reason(platform: Llamas) -> None:
+    deployment = platform.deployment(model="ai/other")
+    platform.driver.create(deployment)
+    platform.shelf.pull.state, platform.shelf.pull.error = "failed", Unavailable("the registry is away")
+    seen = platform.driver.observe(deployment)
+    assert (seen.phase, seen.detail) == (Phase.FAILED, "pulling the model: the registry is away")
+    assert platform.driver.observe(platform.deployment(2, model="ai/other")).phase is Phase.ABSENT
+
+
+def test_a_model_that_cannot_fit_is_refused_with_the_numbers(platform: Llamas) -> None:
+    deployment = platform.deployment(context_size=2_000_000_000)
+    with pytest.raises(Exhausted, match=r"needs about .* GB .*lower context_size"):
+        platform.driver.create(deployment)
+    assert platform.things(deployment) == 0
+    assert platform.driver.observe(deployment).phase is Phase.ABSENT
+
+
+def test_without_a_llama_server_the_message_says_how_to_get_one(tmp_path: Path) -> None:
+    nowhere = {"PATH": str(tmp_path)}
+    message = r"llama\.cpp-tools.*RECONCILE_LLAMA_SERVER"
+    with llamas(tmp_path, server=None, environment=nowhere) as platform, pytest.raises(Denied, match=message):
+        platform.driver.create(platform.deployment())
+
+
+def test_a_program_that_cannot_run_is_denied_and_nothing_is_left_running(tmp_path: Path) -> None:
+    broken = tmp_path / "llama-server"
+    broken.write_bytes(b"\x7fELF nonsense")
+    broken.chmod(0o755)
+    with llamas(tmp_path, server=broken) as platform:
+        with pytest.raises(Denied, match="name another llama-server"):
+            platform.driver.create(platform.deployment())
+        assert platform.driver.observe(platform.deployment()).phase is Phase.ABSENT
+
+
+def test_looking_changes_nothing_on_disk(platform: Llamas) -> None:
+    def picture() -> dict[str, tuple[int, int]]:
+        files = (file for file in platform.folder(deployment).path.rglob("*") if file.name != "server.log")
+        return {str(file): (file.stat().st_mtime_ns, file.stat().st_ino) for file in files}
+
+    deployment, ready = platform.ready()
+    before = picture()
+    again: Observation = platform.driver.observe(deployment)
+    assert (again, picture()) == (ready, before)
