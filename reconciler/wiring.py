@@ -7,11 +7,12 @@ import secrets
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from drivers.base import Capabilities, Driver, Handling, ModelSpec
+from drivers.base import Capabilities, Driver, Finding, ModelSpec
+from drivers.manifest import honoured, is_inert
 from drivers.registry import absence, assumed_capabilities
 from reconciler.clock import SystemClock
 from reconciler.compose.load import LoadRequest
@@ -22,6 +23,7 @@ from reconciler.settings import ProjectSettings, Settings
 from reconciler.source import Snapshot
 
 if TYPE_CHECKING:
+    from drivers.llamacpp.settings import LlamaCppSettings
     from drivers.modelstore.store import ModelStore
     from reconciler.compose.project import Project
     from reconciler.engine import Engine, Manner
@@ -63,19 +65,8 @@ class Drivers:
 
         if name != "llamacpp":
             return registry.create(name, settings={}, clock=SystemClock().now)
-        from drivers.llamacpp.settings import LlamaCppSettings
-
-        local = self._settings.local
-        return registry.create(
-            name,
-            settings=LlamaCppSettings(
-                run_root=self._settings.run_dir,
-                server=local.server,
-                bind=local.bind,
-                environment=self._environment,
-            ),
-            models=self.models,
-        )
+        local = llamacpp_settings(self._settings, self._environment)
+        return registry.create(name, settings=local, models=self.models)
 
 
 class RuleBook(Mapping[str, Rules]):
@@ -105,7 +96,7 @@ class RuleBook(Mapping[str, Rules]):
         return Rules(
             capabilities=capabilities,
             absence=missing,
-            inert=lru_cache(maxsize=None)(lambda key: _is_inert(name, key)),
+            inert=lru_cache(maxsize=None)(lambda key: is_inert(key, name, honoured(name))),
             bake_s=timing.local_bake_s if local else timing.cloud_bake_s,
             removal_grace_s=timing.local_removal_grace_s if local else timing.cloud_removal_grace_s,
         )
@@ -118,28 +109,30 @@ def _capabilities(name: str) -> Capabilities:
     return found
 
 
-def _is_inert(platform: str, key: str) -> bool:
-    """Whether a key of the spec changes nothing on the platform: honoured by the reconciler, or by nobody there."""
-    from drivers import catalog, manifest
-
-    if key in ("model", "context_size", "runtime_flags"):
-        return False
-    entry = catalog.vocabulary().keys.get(key)
-    if entry is not None and entry.engine:
-        return True
-    known = catalog.platforms().platforms.get(platform)
-    honoured = known.honoured if known is not None and known.available else None
-    findings = manifest.check(ModelSpec(model="x", options={key: ""}), platform, honoured)
-    return all(finding.handling in (Handling.IGNORED, Handling.INACTIVE) for finding in findings if finding.key == key)
-
-
-def desired_settings(settings: Settings) -> DesiredSettings:
+def desired_settings(settings: Settings, environment: Mapping[str, str]) -> DesiredSettings:
     """The part of the settings that says how a project is read."""
     return DesiredSettings(
         default_platform=settings.default_platform,
         provider_defaults=settings.provider_platforms,
         options=settings.default_options,
         allow_unknown_options=settings.allow_unknown_options,
+        check=partial(_check, llamacpp_settings(settings, environment)),
+    )
+
+
+def _check(local: LlamaCppSettings, spec: ModelSpec, platform: str) -> tuple[Finding, ...] | None:
+    """What the local driver says of a spec before any create; for other platforms their manifest speaks."""
+    from drivers.llamacpp import options
+
+    return options.check(spec, local) if platform == "llamacpp" else None
+
+
+def llamacpp_settings(settings: Settings, environment: Mapping[str, str]) -> LlamaCppSettings:
+    """What the local driver gets from the operator's settings."""
+    from drivers.llamacpp.settings import LlamaCppSettings
+
+    return LlamaCppSettings(
+        run_root=settings.run_dir, server=settings.local.server, bind=settings.local.bind, environment=environment
     )
 
 
@@ -163,10 +156,10 @@ def service_reader(project: ProjectSettings, settings: Settings, environment: Ma
 
     if project.source == "worktree":
         tree = WorktreeSource(project.checkout / project.subfolder, project.files, stable=True)
-        return Reader(tree, request, desired_settings(settings))
+        return Reader(tree, request, desired_settings(settings, environment))
     git = GitSource(str(project.checkout), project.ref, project.subfolder)
     follows = None if project.allow_rewrite else git.is_descendant
-    return Reader(git, request, desired_settings(settings), follows=follows)
+    return Reader(git, request, desired_settings(settings, environment), follows=follows)
 
 
 def build_engine(

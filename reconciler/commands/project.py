@@ -96,7 +96,7 @@ class ProjectContext:
         from reconciler.wiring import desired_settings
 
         root = self._arguments.project_directory or os.getcwd()
-        return Reader(WorktreeSource(root), self._request, desired_settings(self.settings))
+        return Reader(WorktreeSource(root), self._request, desired_settings(self.settings, os.environ))
 
     @cached_property
     def reading(self) -> Reading:
