@@ -264,6 +264,25 @@ def test_a_public_host_never_leads_into_a_private_network(target: str) -> None:
         Http({}).get_as_told(target, public)
 
 
+def test_a_public_host_that_names_a_private_one_is_found_out_when_it_is_resolved() -> None:
+    public = cast(Answer, SimpleNamespace(url="http://registry.example/v2/", is_public=True))
+    with scripted_server(lambda request: Reply()) as server:
+        port = server.host.partition(":")[2]
+        with pytest.raises(Denied, match="private network"):
+            Http({}).get_as_told(f"http://localhost:{port}/token", public)
+        assert server.requests == []
+
+
+def test_a_redirect_from_outside_never_leads_to_this_host(tmp_path: Path) -> None:
+    with scripted_server(lambda request: Reply()) as inside:
+        away = Reply(307, {"Location": f"http://{inside.host}/admin"})
+        with scripted_server(lambda request: away) as proxy:
+            store = new_store(tmp_path, environ={"http_proxy": proxy.host}, insecure_registries=["registry.example"])
+            with pytest.raises(Denied, match="private network"):
+                store.pull("registry.example/ai/model")
+        assert inside.requests == []
+
+
 def test_https_never_falls_to_http() -> None:
     public = cast(Answer, SimpleNamespace(url="https://registry.example/v2/", is_public=True))
     with pytest.raises(Denied, match="from https to http"):

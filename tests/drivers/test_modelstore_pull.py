@@ -230,9 +230,22 @@ def test_a_manifest_that_does_not_match_its_digest_is_refused(registry: Registry
     other = json.dumps({**json.loads(registry.blob_file(digest).read_bytes()), "x": 1}).encode()
     with (
         scripted_server(lambda request: Reply(200, {"Content-Type": MANIFEST}, other)) as front,
-        pytest.raises(Unavailable, match="does not match its digest"),
+        pytest.raises(Unavailable, match="a manifest that does not match its digest"),
     ):
         new_store(tmp_path).pull(f"{front.host}/ai/pinned@{digest}")
+
+
+def test_a_configuration_that_does_not_match_its_digest_is_refused(registry: Registry, tmp_path: Path) -> None:
+    digest = registry.push("ai/configured", [Layer(TINY)], config={"context_size": 1024})
+    config = json.loads(registry.blob_file(digest).read_bytes())["config"]["digest"]
+    forged = Reply(200, {}, b'{"config": {"context_size": 1000000}}')
+    with (
+        scripted_server(
+            lambda request: forged if request.path.endswith(config) else proxied(registry, request)
+        ) as front,
+        pytest.raises(Unavailable, match="a configuration that does not match its digest"),
+    ):
+        new_store(tmp_path).pull(f"{front.host}/ai/configured")
 
 
 def test_basic_credentials_come_from_docker_login(tmp_path: Path) -> None:
