@@ -78,7 +78,9 @@ def test_every_command_of_the_readme_works_on_this_machine(
     parts.smollm2()
     if "DOCKER_HOST" in engine.environment:
         lab.environment["DOCKER_HOST"] = engine.environment["DOCKER_HOST"]
-    _run_all(lab, tmp_path, name)
+    written = _run_all(lab, tmp_path, name)
+    expected = (EXAMPLES / name / "expected-compose.models.yaml").read_text(encoding="utf-8")
+    assert expected in [_masked(text) for text in written]
     assert lab.servers() == (), "the last command of the README leaves a model server running"
 
 
@@ -94,11 +96,12 @@ def _command(line: str) -> Command:
     return Command(_EXIT_CODE.sub("", line), int(said[1]) if said else 0)
 
 
-def _run_all(lab: Lab, tmp_path: Path, name: str) -> None:
-    """Run them one after the other in a copy that lies as the example does in a checkout."""
+def _run_all(lab: Lab, tmp_path: Path, name: str) -> list[str]:
+    """Run them one after the other in a copy that lies as the example does in a checkout; the override files seen."""
     folder = tmp_path / "examples" / name
     shutil.copytree(EXAMPLES / name, folder)
     (tmp_path / ".parts").symlink_to(parts.PARTS)
+    written: list[str] = []
     for command in commands(name):
         done = subprocess.run(
             ["bash", "-c", command.text],
@@ -111,3 +114,12 @@ def _run_all(lab: Lab, tmp_path: Path, name: str) -> None:
         )
         said = f"{command.text}\nended with {done.returncode}\n{done.stdout}\n{done.stderr}"
         assert done.returncode == command.exit_code, said
+        override = folder / "compose.models.yaml"
+        written += [override.read_text(encoding="utf-8")] if override.exists() else []
+    return written
+
+
+def _masked(override: str) -> str:
+    """What is the same on every machine: no header, no port, no folder of this user."""
+    body = "".join(line for line in override.splitlines(keepends=True) if not line.startswith("# "))
+    return re.sub(r'path: ".*/', 'path: "KEYS/', re.sub(r"internal:\d+", "internal:PORT", body))

@@ -14,7 +14,7 @@ from tests.integration.conftest import Labs
 
 pytestmark = [pytest.mark.llama, pytest.mark.slow, pytest.mark.timeout(240)]
 
-LIVES = 12
+LIVES = 8
 LONGEST_LIFE_S = 2.5
 """Long enough for a start, a switch and the removal of the old server to lie within some of the lives."""
 
