@@ -229,10 +229,15 @@ class _Case:
             yield from self._unless_busy(record, GONE)
 
     def _finish(self, record: DeploymentRecord) -> Iterator[Step]:
-        if self._may_call(record):
-            yield self._step(Action.DELETE, record, "its deletion was begun")
-        else:
+        again = (record.issued_at or record.created_at) + timedelta(
+            seconds=self.moment.rules[record.driver].capabilities.delete_again_s
+        )
+        if not self._may_call(record):
             yield self._hold(record, record.failure, record.next_call_at)
+        elif record.phase is Phase.DELETING and self.moment.now < again:
+            yield self._hold(record, "it is being deleted", again)
+        else:
+            yield self._step(Action.DELETE, record, "its deletion was begun")
 
     def _issue_again(self, record: DeploymentRecord) -> Iterator[Step]:
         """Absent though asked for. The same request again makes one thing, because its name and token are the same."""
@@ -312,7 +317,7 @@ class _Case:
         if len(self.records) > len(staying):
             yield self._hold(None, "an earlier deployment is still being deleted")
         elif not staying:
-            yield from self._first(want)
+            yield from self._new(Action.CREATE, None, "another attempt" if self._attempts() else "the file asks for it")
         elif serving is None or len(staying) > 1:
             yield self._hold(None, "an earlier attempt must go first")
         elif serving.phase is Phase.UNKNOWN:
@@ -325,27 +330,26 @@ class _Case:
             yield self._hold(None, "an earlier attempt must go first")
         else:
             changes = field_changes(serving.deployment.spec, want.spec)
-            cause = "the file changed" if changes else f"the platform changed: {serving.driver} → {want.driver}"
-            yield self._step(Action.REPLACE, serving, cause, changes)
-
-    def _first(self, want: DesiredModel) -> Iterator[Step]:
-        if self._halted():
-            yield self._hold(None, self.book.halted or self._gave_up())
-        elif self._may_try():
-            yield self._step(Action.CREATE, None, "the file asks for it" if not self._attempts() else "another attempt")
-        else:
-            yield self._hold(None, "the last attempt failed; backing off", self.book.next_try_at)
+            moved = f"the platform changed: {serving.driver} → {want.driver}"
+            yield from self._new(Action.REPLACE, serving, "the file changed" if changes else moved, changes)
 
     def _attempt(self, record: DeploymentRecord, cause: str) -> Iterator[Step]:
         """A new deployment of the same spec beside one that no longer does its work."""
         if len(self.records) > 1:
             yield self._hold(record, f"{cause}; another deployment is still being dealt with")
-        elif self._halted():
+        else:
+            yield from self._new(Action.REPLACE, record, cause)
+
+    def _new(
+        self, action: Action, record: DeploymentRecord | None, cause: str, changes: tuple[FieldChange, ...] = ()
+    ) -> Iterator[Step]:
+        """One more deployment, unless the spec was given up or has to wait for its turn."""
+        if self._halted():
             yield self._hold(record, self.book.halted or self._gave_up())
         elif self._may_try():
-            yield self._step(Action.REPLACE, record, cause)
+            yield self._step(action, record, cause, changes)
         else:
-            yield self._hold(record, f"{cause}; backing off", self.book.next_try_at)
+            yield self._hold(record, f"{cause}; backing off after {self._attempts()} attempts", self.book.next_try_at)
 
     # -- what is known about the model ------------------------------------------------------------------------------
 

@@ -182,6 +182,9 @@ class Engine:
                 ttl_s=self._manner.lease_ttl_s,
                 floor=outputs.highest_epoch(),
             )
+            lease = self._tenure.lease
+            serial = self._store.load(project).serial
+            outputs.claim(lineage=self._store.lineage, project=project, epoch=lease.epoch, serial=serial)
         return self._tenure
 
     def _look(self, recorded: Recorded, reading: Reading, fresh: bool) -> tuple[Recorded, Mapping[str, Observation]]:

@@ -71,6 +71,10 @@ class Outputs(Protocol):
         """The highest epoch in the headers on disk; 0 without any."""
         ...
 
+    def claim(self, *, lineage: str, project: str, epoch: int, serial: int) -> None:
+        """Put our epoch on the files that are there: whoever held the lease before is refused from now on."""
+        ...
+
     def mentions(self, endpoint: Endpoint) -> bool:
         """Whether any file on disk, read now, still points at this endpoint."""
         ...

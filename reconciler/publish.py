@@ -19,7 +19,7 @@ from drivers.base import Endpoint
 from reconciler.compose.project import Project
 from reconciler.ports import Published
 from reconciler.render import ServiceEnvironment, env_body, key_body, override_body, service_environments
-from reconciler.write import NotWritten, Stamp, Written, read_stamp, remove_ours, write_fenced
+from reconciler.write import NotWritten, Stamp, Written, read_stamp, remove_ours, stamp_epoch, write_fenced
 from state.record import OutputRecord
 
 OVERRIDE_NAME = "compose.models.yaml"
@@ -84,8 +84,18 @@ class FileOutputs:
         )
 
     def highest_epoch(self) -> int:
-        paths = (self._places.override, *self._places.values.glob("*.env"), *self._places.values.glob("keys/*.env"))
-        return max((stamp.epoch for path in paths if isinstance(stamp := read_stamp(path), Stamp)), default=0)
+        return max((stamp.epoch for path in self._paths() if isinstance(stamp := read_stamp(path), Stamp)), default=0)
+
+    def claim(self, *, lineage: str, project: str, epoch: int, serial: int) -> None:
+        stamp = Stamp(lineage, project, epoch, serial)
+        for path in self._paths():
+            found = read_stamp(path)
+            if isinstance(found, Stamp) and (found.lineage, found.project) == (lineage, project):
+                stamp_epoch(path, stamp)
+
+    def _paths(self) -> tuple[Path, ...]:
+        values = self._places.values
+        return (self._places.override, *values.glob("*.env"), *values.glob("keys/*.env"))
 
     def mentions(self, endpoint: Endpoint) -> bool:
         """By host and port for an address of this host, which every network sees under another name."""

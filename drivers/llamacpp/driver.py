@@ -45,7 +45,9 @@ class LlamaCppDriver:
     """The local platform. `clock` stamps starts for people; `monotonic`, in seconds, measures patience."""
 
     name = "llamacpp"
-    capabilities = Capabilities(local=True, settle_s=0.0, startup_timeout_s=1800.0, degraded_grace_s=10.0)
+    capabilities = Capabilities(
+        local=True, settle_s=0.0, delete_again_s=0.0, startup_timeout_s=1800.0, degraded_grace_s=10.0
+    )
 
     def __init__(
         self,
@@ -160,7 +162,7 @@ class LlamaCppDriver:
             return Observation(phase=Phase.FAILED, detail="the server runs and its folder is gone")
         if record is not None and life.seen is not None:
             return self._health.observe(folder, record, self._monotonic() - record.started_tick_s)
-        if life.held:
+        if life.held and (record is None or record.pid is None):
             return Observation(phase=Phase.CREATING, detail="the server is being started", look_again_s=0.05)
         return self._not_started(deployment) if record is None else ended(folder, record)
 
@@ -228,7 +230,7 @@ class LlamaCppDriver:
             return Observation(phase=Phase.ABSENT)
         lock = folder.try_lock()
         if lock is None:
-            return _leaving("the server is being started and will be stopped")
+            return _leaving("its lock is still held")
         try:
             folder.remove()
         finally:

@@ -103,6 +103,9 @@ def _check_models(name: str, service: Node, models: Mapping[str, Node]) -> None:
     for key, node in names_to_mapping(wanted).value.items():
         if key in models:
             continue
+        if key.startswith("x-"):
+            message = f"the model {key!r} is not defined: keys that begin with x- are extensions, not models"
+            raise fail(message, node, ("services", name, "models"), at_key=True)
         from difflib import get_close_matches
 
         close = get_close_matches(key, models, 1)

@@ -1,0 +1,310 @@
+"""Passes of the production engine over a fake platform, in virtual time: what the project promises, end to end."""
+
+from __future__ import annotations
+
+import pytest
+
+from drivers.errors import Ambiguous, Denied, Unavailable
+from drivers.fake import REFUSED_FLAG
+from reconciler.diff import Removals
+from reconciler.options import Level, Option
+from reconciler.plan import Action
+from state.store import Fenced, Held
+from tests.builders import model_spec, place
+from tests.reconciler.wishes import wish
+from tests.reconciler.world import LARGE, SMALL, World
+
+
+def test_a_wanted_model_is_made_once_and_its_endpoint_is_written() -> None:
+    world = World(llm=SMALL)
+    result = world.passes()
+    assert world.verbs() == ["create"]
+    assert set(world.files.written) == {"llm"}
+    assert result.plan is not None
+    assert result.plan.unchanged == ("llm",)
+
+
+def test_a_second_run_changes_nothing() -> None:
+    world = World(llm=SMALL)
+    world.passes()
+    serial = world.store.load("demo").serial
+    world.passes()
+    assert world.verbs() == ["create"]
+    assert world.store.load("demo").serial == serial + 0, "an idle pass wrote something"
+
+
+def test_the_switch_comes_before_the_delete_and_there_are_never_three() -> None:
+    world = World(llm=SMALL)
+    world.passes()
+    first = world.files.written["llm"]
+    world.commit(llm=LARGE)
+    most = 0
+    for _ in range(400):
+        result = world.engine.run_once()
+        most = max(most, len(world.platform.things))
+        if first not in world.files.written.values():
+            break
+        assert world.live.count("llm") >= 1
+        world.later(1)
+    assert world.live == ["llm", "llm"], "the old one stays for its bake time"
+    result = world.passes()
+    assert world.verbs() == ["create", "create", "delete"]
+    assert world.live == ["llm"]
+    assert most == 2
+    assert result.known is not None
+    assert len(result.known.deployments) == 1
+
+
+def test_a_deletion_that_the_platform_forgot_is_asked_for_again() -> None:
+    world = World(llm=SMALL, other=SMALL)
+    world.passes()
+    world.platform.delete_s = 10_000.0
+    world.commit(llm=SMALL)
+    world.passes(500)
+    assert world.verbs().count("delete") >= 3
+    world.platform.delete_s = 0.0
+    for thing in world.platform.things.values():
+        thing.gone_at = thing.gone_at and world.clock.now()
+    world.passes()
+    assert [record.deployment.model for record in world.store.load("demo").deployments.values()] == ["llm"]
+
+
+def test_a_running_service_keeps_the_old_one_alive() -> None:
+    world = World(llm=SMALL)
+    world.passes()
+    old = world.files.written["llm"].url
+    world.running.using[old] = "app"
+    world.commit(llm=LARGE)
+    world.passes()
+    assert world.live == ["llm", "llm"]
+    world.running.using.clear()
+    world.passes()
+    assert world.live == ["llm"]
+
+
+def test_a_removed_model_goes_after_the_grace_time_and_its_address_goes_first() -> None:
+    world = World(llm=SMALL, other=SMALL)
+    world.passes()
+    world.commit(llm=SMALL)
+    world.engine.run_once()
+    assert set(world.files.written) == {"llm", "other"}
+    world.passes()
+    assert set(world.files.written) == {"llm"}
+    assert world.live == ["llm"]
+    assert world.files.log[-1].keys() == {"llm"}
+
+
+def test_the_last_model_does_not_go_without_a_word() -> None:
+    world = World(llm=SMALL)
+    world.passes()
+    world.commit()
+    result = world.passes()
+    assert result.plan is not None
+    assert [verdict.guard for verdict in result.plan.refusals] == ["mass-delete"]
+    assert world.live == ["llm"]
+    world.engine.close()
+    world.start(forced=True, removals=Removals.CONFIRMED)
+    world.passes()
+    assert world.live == []
+    assert world.files.written == {}
+
+
+def test_a_source_that_cannot_be_read_changes_nothing() -> None:
+    world = World(llm=SMALL)
+    world.passes()
+    world.repository.trouble = "compose.yaml is empty"
+    world.later(10_000)
+    result = world.engine.run_once()
+    assert result.trouble == "compose.yaml is empty"
+    assert world.verbs() == ["create"]
+    assert set(world.files.written) == {"llm"}
+
+
+def test_without_any_good_reading_nothing_is_touched() -> None:
+    world = World(llm=SMALL)
+    world.repository.trouble = "not yet"
+    assert world.engine.run_once().plan is None
+    assert world.verbs() == []
+
+
+def test_a_bad_source_is_no_evidence_of_a_removal() -> None:
+    world = World(llm=SMALL, other=SMALL)
+    world.passes()
+    world.commit(llm=SMALL)
+    world.engine.run_once()
+    world.repository.trouble = "half written"
+    for _ in range(50):
+        world.later(100)
+        world.engine.run_once()
+    book = world.store.load("demo").models["other"]
+    assert book.missing_reads == 1
+
+
+def test_a_refused_model_stays_and_the_others_go_on() -> None:
+    world = World(llm=SMALL, other=SMALL)
+    world.passes()
+    world.commit(llm=LARGE, refused={"other": "unknown option 'cloud.regoin'"})
+    result = world.passes()
+    assert world.live == ["llm", "other"]
+    assert set(world.files.written) == {"llm", "other"}
+    assert [str(problem.message) for problem in result.problems] == ["unknown option 'cloud.regoin'"]
+
+
+def test_what_the_platform_refuses_is_not_asked_again_until_the_file_changes() -> None:
+    world = World(llm=model_spec(runtime_flags=(REFUSED_FLAG,)))
+    result = world.passes()
+    assert world.verbs() == []
+    assert result.plan is not None
+    assert any("until the file changes" in step.cause for step in result.plan.steps)
+    world.commit(llm=SMALL)
+    world.passes()
+    assert world.live == ["llm"]
+
+
+def test_a_failing_model_is_tried_a_few_times_and_then_left() -> None:
+    world = World(llm=SMALL)
+    world.platform.failing["llm"] = "out of memory"
+    result = world.passes(5000)
+    assert 2 <= world.verbs().count("create") <= 5
+    assert result.plan is not None
+    assert "gave up" in result.plan.steps[0].cause
+    assert world.live == []
+    world.platform.failing.clear()
+    world.commit(llm=LARGE)
+    world.passes()
+    assert world.live == ["llm"]
+
+
+def test_the_old_one_serves_while_the_new_one_keeps_failing() -> None:
+    world = World(llm=SMALL)
+    world.passes()
+    served = world.files.written["llm"]
+    world.platform.failing["llm"] = "no capacity"
+    world.commit(llm=LARGE)
+    world.passes(5000)
+    assert world.files.written["llm"] == served
+    assert world.live == ["llm"]
+
+
+def test_one_that_vanished_is_made_again() -> None:
+    world = World(llm=SMALL)
+    world.passes()
+    world.platform.things.clear()
+    world.passes()
+    assert world.live == ["llm"]
+    assert world.verbs() == ["create", "create"]
+
+
+def test_a_platform_that_is_silent_is_left_alone() -> None:
+    world = World(llm=SMALL)
+    world.passes()
+    world.platform.silent = True
+    world.commit(llm=LARGE)
+    for _ in range(20):
+        world.later(100)
+        result = world.engine.run_once()
+        assert result.plan is not None
+        assert all(step.action is Action.WAIT for step in result.plan.steps)
+        assert set(world.files.written) == {"llm"}
+    world.platform.silent = False
+    world.passes()
+    assert world.live == ["llm"]
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("error", [Unavailable("throttled"), Ambiguous("timed out"), Denied("token expired")])
+@pytest.mark.parametrize("call", range(4))
+def test_a_call_that_fails_at_any_moment_leaks_and_doubles_nothing(moment: str, error: Exception, call: int) -> None:
+    """Create, replace, delete: the given call fails before or after it took effect."""
+    world = World(llm=SMALL)
+    faults = [(moment, error)]
+    world.platform.faults = []
+    for number, wanted in enumerate((SMALL, LARGE, SMALL, LARGE)):
+        if number == call:
+            world.platform.faults.extend(faults)  # type: ignore[arg-type]
+        world.commit(llm=wanted)
+        world.passes(3000)
+    assert world.live == ["llm"]
+    assert len(world.store.load("demo").deployments) == 1
+
+
+def test_a_crash_between_any_two_commits_converges_without_a_second_copy() -> None:
+    """Every commit of the record is a possible last one: kill there, start again, and compare."""
+    commits = _commits_of_a_replacement(None)
+    for last in range(1, commits + 1):
+        world = World(llm=SMALL)
+        world.passes()
+        world.commit(llm=LARGE)
+        _die_at_commit(world, last)
+        world.crash()
+        world.passes(3000)
+        assert world.live == ["llm"], f"killed at commit {last} of {commits}"
+        assert len(world.store.load("demo").deployments) == 1
+        assert world.verbs().count("create") == 2, f"killed at commit {last}: {world.platform.journal}"
+
+
+class _Killed(BaseException):
+    """The process ends here; nothing may catch it."""
+
+
+def _die_at_commit(world: World, last: int) -> None:
+    counted, commit = 0, world.store.commit
+
+    def counting(*given: object) -> int:
+        nonlocal counted
+        counted += 1
+        if counted == last:
+            raise _Killed
+        return commit(*given)  # type: ignore[arg-type]
+
+    world.store.__class__ = type(
+        "Counting", (world.store.__class__,), {"commit": lambda self, *a: counting(*a), "__slots__": ()}
+    )
+    try:
+        world.passes(3000)
+    except _Killed:
+        pass
+    finally:
+        world.store.__class__ = world.store.__class__.__mro__[1]
+
+
+def _commits_of_a_replacement(_: None) -> int:
+    world = World(llm=SMALL)
+    world.passes()
+    before = world.store.load("demo").serial
+    world.commit(llm=LARGE)
+    world.passes(3000)
+    return world.store.load("demo").serial - before
+
+
+def test_protection_outlives_the_file_that_asked_for_it() -> None:
+    world = World(other=SMALL)
+    asked = Option("cloud.protect", "true", True, place(), Level.MODEL)
+    world.commit(wish("llm", SMALL, driver="fake", options={"cloud.protect": asked}), other=SMALL)
+    world.passes()
+    world.commit(other=SMALL)
+    result = world.passes(5000)
+    assert world.live == ["llm", "other"]
+    assert result.plan is not None
+    assert [step.cause for step in result.plan.steps if step.model == "llm" and "protected" in step.cause]
+
+
+def test_a_second_reconciler_stands_by() -> None:
+    world = World(llm=SMALL)
+    first = world.engine
+    first.run_once()
+    with pytest.raises(Held):
+        world.start().run_once()
+    first.close()
+    world.passes()
+    assert world.live == ["llm"]
+
+
+def test_one_that_slept_through_its_lease_calls_nothing() -> None:
+    world = World(llm=SMALL)
+    world.engine.run_once()
+    world.commit(llm=LARGE, more=SMALL)
+    world.clock.sleep(3600)
+    with pytest.raises(Fenced):
+        world.engine.run_once()
+    assert world.verbs() == ["create"]

@@ -1,0 +1,207 @@
+"""A whole reconciler in memory and in virtual time: the production engine on a fake platform, for tests of passes."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+from drivers.base import Capabilities, Endpoint, ModelSpec
+from drivers.fake import FakeDriver, FakePlatform
+from reconciler.compose.project import Project
+from reconciler.desired import Desired, DesiredModel
+from reconciler.diff import Rules
+from reconciler.engine import Engine, Manner, PassResult
+from reconciler.errors import SourceError
+from reconciler.ports import Ports, Published
+from reconciler.reading import Reading
+from state.clock import Clock as StoreClock
+from state.memory import MemoryStore
+from state.record import OutputRecord
+from tests.builders import NOON, binding, model_spec, project, service
+from tests.reconciler.wishes import wish, wishes
+
+T = TypeVar("T")
+
+
+@dataclass
+class VirtualClock:
+    """Moves only when somebody sleeps."""
+
+    time: datetime = NOON
+
+    def now(self) -> datetime:
+        return self.time
+
+    def monotonic(self) -> float:
+        return (self.time - NOON).total_seconds() + 1000.0
+
+    def sleep(self, seconds: float) -> None:
+        self.time += timedelta(seconds=seconds)
+
+
+class SerialPool:
+    def run(self, calls: Sequence[Callable[[], T]]) -> list[T]:
+        return [call() for call in calls]
+
+
+@dataclass
+class Repository:
+    """Stands where a `Reader` does: what it says is what a test put there last."""
+
+    reading: Reading
+    trouble: str = ""
+
+    def read(self) -> Reading:
+        if self.trouble:
+            raise SourceError(self.trouble)
+        return self.reading
+
+
+@dataclass
+class Environments:
+    """Stands where the files do. `written` is what services would read, by model key."""
+
+    written: dict[str, Endpoint] = field(default_factory=dict)
+    epoch: int = 0
+    log: list[dict[str, str]] = field(default_factory=list)
+
+    def publish(
+        self,
+        project: Project,
+        endpoints: Mapping[str, Endpoint],
+        api_key_vars: Mapping[str, str],
+        *,
+        lineage: str,
+        epoch: int,
+        serial: int,
+        now: datetime,
+        recorded: Mapping[str, OutputRecord],
+    ) -> Published:
+        assert epoch >= self.epoch, "a lower epoch wrote"
+        self.epoch = epoch
+        if dict(endpoints) != self.written:
+            self.written = dict(endpoints)
+            self.log.append({key: endpoint.url for key, endpoint in endpoints.items()})
+        return Published()
+
+    def highest_epoch(self) -> int:
+        return self.epoch
+
+    def claim(self, *, lineage: str, project: str, epoch: int, serial: int) -> None:
+        self.epoch = max(self.epoch, epoch)
+
+    def mentions(self, endpoint: Endpoint) -> bool:
+        return endpoint in self.written.values()
+
+
+@dataclass
+class Running:
+    """Stands where the Docker engine does: which endpoints a container was started with."""
+
+    using: dict[str, str] = field(default_factory=dict)
+    """Endpoint URL to the service that uses it."""
+
+    def users(self, project: str, endpoints: Mapping[str, Endpoint]) -> Mapping[str, str]:
+        return {
+            id: f"service {self.using[endpoint.url]} still runs with its address"
+            for id, endpoint in endpoints.items()
+            if endpoint.url in self.using
+        }
+
+    def roll_out(self, project: Project, services: Sequence[str]) -> tuple[str, ...]:
+        return ()
+
+
+class World:
+    """One project, one platform, as many engines as a test starts."""
+
+    def __init__(self, **wanted: ModelSpec) -> None:
+        self.clock = VirtualClock()
+        self.platform = FakePlatform(clock=self.clock.now)
+        self.store = MemoryStore(
+            clock=StoreClock(
+                now=self.clock.now, monotonic=self.clock.monotonic, since_boot=self.clock.monotonic, boot_id="one"
+            )
+        )
+        self.files = Environments()
+        self.running = Running()
+        self.repository = Repository(_reading(wishes(), 0))
+        self.commits = 0
+        self.engine = self.start()
+        if wanted:
+            self.commit(**wanted)
+
+    def start(self, **manner: Any) -> Engine:
+        """Another reconciler on the same world, as after a crash of the one before."""
+        rules = Rules(capabilities=FakeDriver.capabilities, bake_s=60.0, removal_grace_s=120.0)
+        given: dict[str, Any] = {"rules": {"fake": rules, "other": rules}, "holder": f"r{random.random()}"}
+        ports = Ports(
+            drivers=lambda name: FakeDriver(self.platform),
+            outputs=lambda project: self.files,
+            services=lambda project: self.running,
+            clock=self.clock,
+            pool=SerialPool(),
+            random_bytes=random.Random(self.clock.monotonic()).randbytes,
+        )
+        self.engine = Engine(self.repository, self.store, ports, Manner(**(given | manner)))  # type: ignore[arg-type]
+        return self.engine
+
+    def commit(self, *more: DesiredModel, refused: Mapping[str, str] | None = None, **wanted: ModelSpec) -> None:
+        """The file asks for exactly these models from now on."""
+        self.commits += 1
+        models = [wish(key, spec, driver="fake") for key, spec in wanted.items()]
+        self.repository.reading = _reading(wishes(*models, *more, refused=refused), self.commits)
+
+    def passes(self, limit_s: float = 1000.0) -> PassResult:
+        """Passes until nothing is pending, letting time run as the engine asks; the last result."""
+        end = self.clock.monotonic() + limit_s
+        while True:
+            result = self.engine.run_once()
+            if not result.pending or self.clock.monotonic() >= end:
+                return result
+            if self.engine.tenure is not None:
+                self.engine.tenure.keep()
+            self.clock.sleep(max(result.look_again_s, 0.1))
+
+    def later(self, seconds: float) -> None:
+        """Let time pass with the lease kept, as the service's ticker does."""
+        for _ in range(int(seconds // 10) + 1):
+            self.clock.sleep(min(seconds, 10.0))
+            if self.engine.tenure is not None:
+                self.engine.tenure.keep()
+
+    def crash(self) -> None:
+        """kill -9: the lease is not given back, the next reconciler finds its holder dead."""
+        tenure = self.engine.tenure
+        if tenure is not None:
+            self.store.died(tenure.lease.holder)
+        self.start()
+
+    @property
+    def live(self) -> list[str]:
+        """Model keys of everything on the platform that is not being deleted."""
+        self.platform.tidy()
+        things = (thing for thing in self.platform.things.values() if thing.gone_at is None)
+        return sorted(thing.deployment.model for thing in things if thing.deployment is not None)
+
+    def verbs(self) -> list[str]:
+        return [verb for verb, _ in self.platform.journal]
+
+
+def _reading(desired: Desired, number: int) -> Reading:
+    bound = [service("app", *(binding(key) for key in desired.judged))]
+    return Reading(
+        project=project(*bound),
+        desired=desired,
+        revision=f"commit-{number}",
+        describe=f"commit {number}",
+        origin="/srv/demo",
+    )
+
+
+SMALL, LARGE = model_spec(context_size=1024), model_spec(context_size=4096)
+QUICK = Capabilities(settle_s=0.0)
+__all__ = ["LARGE", "QUICK", "SMALL", "World", "replace"]
