@@ -56,11 +56,13 @@ class ComposeServices:
         *,
         ask_within_s: float = 20.0,
         roll_out_within_s: float = 300.0,
+        proc: Path = Path("/proc"),
     ) -> None:
         self._launch = launch
         self._environment = dict(environment)
         self._ask_within_s = ask_within_s
         self._roll_out_within_s = roll_out_within_s
+        self._proc = proc
         self._compose: tuple[str, ...] | None = None
 
     def users(self, project: str, endpoints: Mapping[str, Endpoint]) -> Mapping[str, str]:
@@ -74,6 +76,8 @@ class ComposeServices:
             reason = "" if self._which("docker-compose") is None else "there is no `docker` command to look with"
             return dict.fromkeys(endpoints, reason) if reason else {}
         containers = self._containers(docker, project)
+        if containers is None and self._nothing_can_run():
+            return {}
         if containers is None:
             return dict.fromkeys(endpoints, "the Docker engine does not answer, so its containers may still use it")
         used = {}
@@ -82,6 +86,14 @@ class ComposeServices:
             if user is not None:
                 used[id] = f"service {user} still runs with its address"
         return used
+
+    def _nothing_can_run(self) -> bool:
+        """Whether it is certain that no container runs on an engine of this host, although that does not answer: each
+        container has a shim process of containerd's, which outlives the engine."""
+        if not self._environment.get("DOCKER_HOST", "unix://").startswith("unix://"):
+            return False
+        context = self._run([self._which("docker") or "docker", "context", "show"], self._ask_within_s)
+        return context.ok and context.out.strip() == "default" and not any_process_named("containerd-shim", self._proc)
 
     def states(self, project: str, services: Sequence[str]) -> Mapping[str, Running]:
         """Whether each service runs. Scaled services count as running when one of their containers does."""
@@ -198,6 +210,21 @@ def mentions(values: Iterable[str], endpoint: Endpoint) -> bool:
     port = rf":{parts.port}(?![0-9])" if endpoint.on_this_host and parts.port else ""
     pattern = re.compile(port or re.escape(endpoint.url.rstrip("/")) + r"(?![A-Za-z0-9._-])")
     return any(pattern.search(value) for value in values)
+
+
+def any_process_named(beginning: str, proc: Path) -> bool:
+    """Whether a process of this host has a name that begins so. Where there is no /proc nobody can tell: True."""
+    try:
+        return any(_name_of(folder).startswith(beginning) for folder in proc.iterdir() if folder.name.isdigit())
+    except OSError:
+        return True
+
+
+def _name_of(process: Path) -> str:
+    try:
+        return (process / "comm").read_text()
+    except OSError:
+        return ""  # it has ended
 
 
 def redact(text: str, environment: Mapping[str, str]) -> str:

@@ -40,6 +40,8 @@ class ProjectSettings:
     """Restart the services whose values changed."""
     allow_rewrite: bool = False
     """Follow a branch whose history was rewritten."""
+    trust_owner: bool = False
+    """Read a repository that belongs to another user, as one mounted into a container does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +158,7 @@ def _project(section: Section, base: Path) -> ProjectSettings:
         output=_path(section.text("output"), base),
         roll_out=section.boolean("roll_out", False),
         allow_rewrite=section.boolean("allow_rewrite", False),
+        trust_owner=section.boolean("trust_owner", False),
     )
     section.end()
     return result

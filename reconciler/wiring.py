@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
-import socket
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
@@ -33,7 +31,7 @@ if TYPE_CHECKING:
 
 def holder() -> str:
     """Who holds a lease, for people: host and process."""
-    return f"{socket.gethostname()}:{os.getpid()}"
+    return f"{os.uname().nodename}:{os.getpid()}"
 
 
 class Drivers:
@@ -157,7 +155,7 @@ def service_reader(project: ProjectSettings, settings: Settings, environment: Ma
     if project.source == "worktree":
         tree = WorktreeSource(project.checkout / project.subfolder, project.files, stable=True)
         return Reader(tree, request, desired_settings(settings, environment))
-    git = GitSource(str(project.checkout), project.ref, project.subfolder)
+    git = GitSource(str(project.checkout), project.ref, project.subfolder, trust_owner=project.trust_owner)
     follows = None if project.allow_rewrite else git.is_descendant
     return Reader(git, request, desired_settings(settings, environment), follows=follows)
 
@@ -191,7 +189,7 @@ def build_engine(
         services=services,
         clock=SystemClock(),
         pool=ThreadPool(),
-        random_bytes=secrets.token_bytes,
+        random_bytes=os.urandom,
     )
     return Engine(reader, store, ports, manner)
 

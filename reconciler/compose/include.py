@@ -92,15 +92,24 @@ def take_over(root: Node, imported: Node, before: set[tuple[str, str]]) -> Node:
         combined: dict[str, Node] = dict(own.value) if own is not None else {}
         for name, node in source.value.items():
             earlier = combined.setdefault(name, node)
-            own_short = (section, name) not in before and earlier is not node and _is_rewritten(section, node)
             if earlier is node:
                 before.add((section, name))
-            elif own_short or not same(earlier, node):
+            elif not ((section, name) in before or _stays_as_written(section, node)) or not same(earlier, node):
                 message = f"is also defined, differently, in the included {node.location}"
                 raise fail(message, earlier, (section, name), at_key=True)
         result[section] = (own or source).with_value(combined)
     return root.with_value(result)
 
 
-def _is_rewritten(section: str, node: Node) -> bool:
-    return section == "services" and type(node.value) is dict and not _REWRITTEN.isdisjoint(node.value)
+def _stays_as_written(section: str, node: Node) -> bool:
+    """Whether Compose's import leaves it alone, so that the including document can hold its equal."""
+    if section == "services" and type(node.value) is dict and not _REWRITTEN.isdisjoint(node.value):
+        return False
+    return not _has_empty_list(node)
+
+
+def _has_empty_list(node: Node) -> bool:
+    """Compose turns empty lists of what it imports into nothing, which differs from the empty list it compares with."""
+    if type(node.value) is dict:
+        return any(map(_has_empty_list, node.value.values()))
+    return type(node.value) is list and (not node.value or any(map(_has_empty_list, node.value)))

@@ -46,13 +46,13 @@ def script(folder: Path, name: str, body: str) -> Path:
     return path
 
 
-def with_commands(tmp_path: Path, **bodies: str) -> ComposeServices:
+def with_commands(tmp_path: Path, proc: Path = Path("/proc"), **bodies: str) -> ComposeServices:
     for name, body in bodies.items():
         script(tmp_path / "bin", name.replace("_", "-"), body)
     (tmp_path / "compose.yaml").write_text("services: {}\n")
     environment = {"PATH": str(tmp_path / "bin"), "API_TOKEN": "canary-secret"}
     return ComposeServices(
-        Launch(override=tmp_path / "compose.models.yaml"), environment, ask_within_s=2, roll_out_within_s=1
+        Launch(override=tmp_path / "compose.models.yaml"), environment, ask_within_s=2, roll_out_within_s=1, proc=proc
     )
 
 
@@ -71,6 +71,17 @@ def test_an_engine_that_does_not_answer_may_be_running_everything(tmp_path: Path
     assert services.states("demo", ["app"]) == {"app": Running.UNKNOWN}
     (sentence,) = services.roll_out(project(tmp_path), ["app"])
     assert "cannot be found out" in sentence
+
+
+@pytest.mark.parametrize(("name", "users"), [("containerd-shim\n", {"d1"}), ("bash\n", set())])
+def test_an_engine_that_is_gone_runs_nothing_when_no_container_left_its_shim(
+    tmp_path: Path, name: str, users: set[str]
+) -> None:
+    (tmp_path / "proc" / "77").mkdir(parents=True)
+    (tmp_path / "proc" / "77" / "comm").write_text(name)
+    down = 'if [ "$1" = context ]; then echo default; else exit 1; fi'
+    services = with_commands(tmp_path, proc=tmp_path / "proc", docker=down)
+    assert set(services.users("demo", {"d1": LOCAL})) == users
 
 
 @pytest.mark.parametrize("answer", ["{not json", '{"State": "running"}', "[1]", "7"])
