@@ -145,8 +145,7 @@ class _Loader:
     def _document(
         self, path: str, document: Document, earlier: Node | None, scope: _Scope, included: tuple[str, ...]
     ) -> Node:
-        root = _mapping(document)
-        root = scope.interpolator.document(root)
+        root = _interpolated(document, scope)
         root = self._extended(path, root, document, scope)
         root = self._included(path, root, scope, included)
         if earlier is not None:
@@ -169,7 +168,7 @@ class _Loader:
         root: Node | None = None
         resets: list[tuple[str, ...]] = []
         for document in self._reader.documents(path, blame):
-            one = scope.interpolator.document(_mapping(document))
+            one = _interpolated(document, scope)
             root = one if root is None else merge(without(root, document.resets), one)
             resets = document.resets
         services = services_of(canonical(root or _EMPTY), blame)
@@ -208,10 +207,10 @@ class _Loader:
         return root.with_value({key: child for key, child in root.value.items() if key != "version"})
 
 
-def _mapping(document: Document) -> Node:
+def _interpolated(document: Document, scope: _Scope) -> Node:
     if type(document.root.value) is not dict:
         raise fail("a Compose file must be a mapping: `services:`, `models:` …", document.root)
-    return document.root
+    return scope.interpolator.document(document.root) if document.has_variables else document.root
 
 
 class _Nowhere:

@@ -48,6 +48,8 @@ class Document:
 
     root: Node
     resets: list[Path] = field(default_factory=list)
+    has_variables: bool = True
+    """False when there is no `$` in the whole file, and so nothing to interpolate."""
 
 
 # Everything that may not be in a file even where YAML would take it: C0 and C1 controls except tab, line feed,
@@ -143,6 +145,7 @@ class _Composer:
         self.name = name
         self.limits = limits
         self.escapes = b"\\" in data
+        self.has_variables = self.escapes or b"$" in data
         self.parser: Any = _Parser(stream) if _Parser is not None else _pure_parser(stream)
         self.count = 0
         self.aliases = 0
@@ -217,7 +220,7 @@ class _Composer:
             elif kind is yaml.DocumentEndEvent:
                 if root is None:
                     raise self._error("a whole document cannot be reset", event)
-                yield Document(root, self.resets)
+                yield Document(root, self.resets, self.has_variables)
                 continue
             elif kind is yaml.StreamEndEvent:
                 return
