@@ -49,7 +49,12 @@ def ended(folder: RunFolder, record: RunRecord) -> Observation:
         return Observation(phase=Phase.ABSENT, detail="this host was restarted")
     if log.port_was_taken(folder.log):
         return Observation(phase=Phase.ABSENT, detail="another program took its port")
+    dying = process.is_dying(record.pid, record.ticks)
     status = process.exit_status(record.pid)
+    if status is None and dying:
+        # Between its last breath and its status there is a moment, longer for a large model.
+        phase = Phase.DEGRADED if folder.is_ready() else Phase.CREATING
+        return Observation(phase=phase, detail="the server is ending", handle=handle(record), look_again_s=0.02)
     how = "ended" if status is None else process.describe(status)
     if status in (None, -signal.SIGKILL) and process.oom_kills() > record.oom_kills:
         how += " (this host ran out of memory)"

@@ -18,6 +18,9 @@ _ADDRESS = re.compile(r"0x[0-9a-f]{6,}")
 _COMPLAINT = re.compile(
     r"error|fail|invalid|unknown|unable|couldn|cannot|can't|not found|out of memory|abort|assert", re.IGNORECASE
 )
+_OUR_OWN = re.compile(r"unauthorized: Invalid API Key")
+"""What every probe without a key leaves behind; no reason for anything."""
+_LAST = 40
 _PORT_TAKEN = re.compile(r"couldn't bind|address already in use|failed to bind", re.IGNORECASE)
 
 
@@ -29,7 +32,7 @@ def tail(path: Path, lines: int) -> tuple[str, ...]:
 def reason(path: Path) -> str:
     """Why the server ended, in its own words: the last complaints, or else the last lines. Equal from run to run."""
     said = [_stable(line) for line in _lines(path)]
-    said = [line for line in said if line]
+    said = [line for line in said if line and not _OUR_OWN.search(line)][-_LAST:]
     complaints = [line for line in said if _COMPLAINT.search(line)]
     chosen = list(dict.fromkeys(complaints))[-4:] or said[-4:]
     return " | ".join(line[:160] for line in chosen)

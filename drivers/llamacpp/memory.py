@@ -51,10 +51,10 @@ def shortage(wanted: Need, free: int, where: str, *, context: int) -> str:
     if wanted.total <= free:
         return ""
     parts = f"weights {_gb(wanted.weights)}, context of {context} tokens {_gb(wanted.cache)}, work {_gb(wanted.work)}"
-    lower = "a model with fewer or smaller weights"
+    advice = "choose a model with fewer or smaller weights"
     if wanted.cache > wanted.weights // 4:
-        lower = f"context_size, cloud.replicas or llamacpp.cache-type-k and -v, or choose {lower}"
-    return f"it needs about {_gb(wanted.total)} ({parts}) and {where} has {_gb(free)} free: lower {lower}"
+        advice = f"lower context_size, cloud.replicas or llamacpp.cache-type-k and -v, or {advice}"
+    return f"it needs about {_gb(wanted.total)} ({parts}) and {where} has {_gb(free)} free: {advice}"
 
 
 def layers_on_devices(header: GgufHeader, asked: str | None) -> float:

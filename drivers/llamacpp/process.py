@@ -84,17 +84,41 @@ def exit_status(pid: int) -> int | None:
 
 def look(pid: int) -> Seen | None:
     """The process with this pid; None where there is none, it is a zombie, or it belongs to another user."""
+    ticks = _began(pid)
     try:
-        # The name may hold anything, also blanks and parentheses: the fields begin after the last one.
-        fields = (_PROC / str(pid) / "stat").read_bytes().rpartition(b")")[2].split()
         environ = (_PROC / str(pid) / "environ").read_bytes()
     except OSError:
         return None
-    if len(fields) < 20 or fields[0] in (b"Z", b"X"):
+    if ticks is None:
         return None
     pairs = (entry.partition(b"=") for entry in environ.split(b"\0") if entry.startswith(b"CMR_"))
     marks = {name.decode(errors="replace"): value.decode(errors="replace") for name, _, value in pairs}
-    return Seen(pid, int(fields[19]), marks)
+    return Seen(pid, ticks, marks)
+
+
+def is_dying(pid: int, ticks: int) -> bool:
+    """Whether a process that `look` no longer sees is still on its way out, so that its status is yet to come.
+
+    A child of ours is until it can be reaped: with many threads its main one is a zombie before the others are gone.
+    Of anybody else's child a zombie is all there will ever be to see.
+    """
+    with _guard:
+        child = _children.get(pid)
+        if child is not None and child.poll() is None:
+            return True
+    try:
+        return _began(pid) == ticks and not (_PROC / str(pid) / "environ").read_bytes()
+    except OSError:
+        return False
+
+
+def _began(pid: int) -> int | None:
+    try:
+        # The name may hold anything, also blanks and parentheses: the fields begin after the last one.
+        fields = (_PROC / str(pid) / "stat").read_bytes().rpartition(b")")[2].split()
+    except OSError:
+        return None
+    return int(fields[19]) if len(fields) > 19 and fields[0] not in (b"Z", b"X") else None
 
 
 def marked() -> Iterator[Seen]:

@@ -174,6 +174,17 @@ def llamas(root: Path, **settings: Any) -> Iterator[Llamas]:
         platform.close()
 
 
+def freeze(server: process.Seen) -> None:
+    """Stop a process as SIGSTOP does, and wait until it has stopped."""
+    process.send(server, signal.SIGSTOP)
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        if Path(f"/proc/{server.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T":
+            return
+        time.sleep(0.005)
+    raise AssertionError(f"{server.pid} does not stop")
+
+
 def environment_of(pid: int) -> Mapping[str, str]:
     """The environment a process was started with."""
     entries = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
