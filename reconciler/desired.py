@@ -67,6 +67,8 @@ class DesiredModel:
     findings: tuple[Finding, ...] = ()
     resolution: tuple[str, ...] = ()
     """How platform, size and model were arrived at, one step each."""
+    absence: str = ""
+    """Why this installation cannot deploy to that platform; empty where it can."""
     instance_types: tuple[str, ...] = ()
     """Native types, best first; empty where the platform has none or chooses itself."""
     options: Options = field(default_factory=lambda: NO_OPTIONS)
@@ -181,6 +183,7 @@ class _Case:
             driver=where.platform,
             findings=findings,
             resolution=(*where.steps, *self._identity_steps(identity, candidate)),
+            absence=self.lookup.absence(where.platform) if where.platform else "",
             instance_types=where.instance_types,
             options=self.options,
             identity=identity,

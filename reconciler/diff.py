@@ -68,8 +68,6 @@ class Rules:
     """What the table must know of one driver, and of the operator's patience with it. Times in seconds."""
 
     capabilities: Capabilities
-    absence: str = ""
-    """Why nothing can be deployed there, where this installation has no driver for it."""
     inert: Callable[[str], bool] = lambda key: False
     """Whether a change of this key of the spec needs nothing done on the platform."""
     bake_s: float = 120.0
@@ -114,6 +112,7 @@ def diff(desired: Desired, known: Recorded, moment: Moment, revision: str) -> Pl
         case = _Case(
             key=key,
             want=desired.models.get(key),
+            judged=desired.judged.get(key),
             kept=desired.refused.get(key),
             records=sorted(own[key], key=lambda record: record.deployment.id),
             book=known.models.get(key, ModelRecord(key=key)),
@@ -149,6 +148,8 @@ class _Case:
 
     key: str
     want: DesiredModel | None
+    judged: DesiredModel | None
+    """The model as the file has it, also when that was refused."""
     kept: str | None
     records: Collection[DeploymentRecord]
     book: ModelRecord
@@ -158,6 +159,8 @@ class _Case:
         for record in self.records:
             answer = TABLE[self.relation(record), record.phase]
             yield from getattr(self, "_" + answer.value)(record)
+        if self.kept is not None:
+            yield self._hold(None, "what the file says of it was refused; it stays as it is")
         if self.want is not None and self._same() is None:
             yield from self._begin(self.want)
 
@@ -421,17 +424,17 @@ class _Case:
         changes: tuple[FieldChange, ...] = (),
         not_before: datetime | None = None,
     ) -> Step:
-        towards = action in (Action.CREATE, Action.REPLACE, Action.UPDATE)
-        want = self.want
+        towards = record is None or action in (Action.CREATE, Action.REPLACE, Action.UPDATE)
+        judged = self.judged
         return Step(
             action=action,
             model=self.key,
-            driver=want.driver if want is not None and (towards or record is None) else record.driver if record else "",
+            driver=judged.driver if judged is not None and towards else record.driver if record is not None else "",
             cause=cause,
             deployment=record.deployment.id if record is not None else None,
             changes=changes,
-            findings=want.findings if want is not None else (),
-            resolution=want.resolution if want is not None else (),
-            location=want.location if want is not None else None,
+            findings=judged.findings if judged is not None else (),
+            resolution=judged.resolution if judged is not None else (),
+            location=judged.location if judged is not None else None,
             not_before=not_before,
         )

@@ -148,7 +148,7 @@ class Engine:
             removals=self._manner.removals,
         )
         plan = diff(reading.desired, known, moment, reading.revision)
-        return guard(plan, reading.desired, known, moment.rules, self._manner.policy, forced=self._manner.forced)
+        return guard(plan, reading.desired, known, self._manner.policy, forced=self._manner.forced)
 
     def lose_lease(self) -> None:
         """The lease went to somebody else: nothing to give back."""

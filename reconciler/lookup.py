@@ -11,6 +11,7 @@ from typing import Any
 from drivers import catalog, manifest
 from drivers.base import Finding, ModelSpec
 from drivers.modelstore.reference import Reference, parse_reference
+from drivers.registry import absence
 from reconciler.identity import Candidate, Identity, accepted, candidates, identify, refusal
 from reconciler.options import Options
 from reconciler.placement import Placement, PlacementDefaults, Unplaceable, infer_platform, placement_key
@@ -38,6 +39,7 @@ class Lookup:
         self._identities: dict[str, tuple[Reference, Identity] | ValueError] = {}
         self._offers: dict[tuple[str, ...], Candidate | str] = {}
         self._findings: dict[tuple[Any, ...], tuple[Finding, ...]] = {}
+        self._absences: dict[str, str] = {}
 
     def placement(self, options: Options) -> Placement | Unplaceable:
         """Where the model goes, or why that cannot be said."""
@@ -70,6 +72,12 @@ class Lookup:
             good = accepted(found, identity, substitute)
             self._offers[key] = good[0] if good else refusal(identity, platform, found)
         return self._offers[key]
+
+    def absence(self, platform: str) -> str:
+        """Why nothing can be deployed to a platform with this installation; empty where it can."""
+        if platform not in self._absences:
+            self._absences[platform] = absence(platform)
+        return self._absences[platform]
 
     def findings(self, spec: ModelSpec, platform: str) -> tuple[Finding, ...]:
         """What becomes of everything in the spec. For the catalogue, that depends on its keys and flags alone."""

@@ -6,12 +6,12 @@ configuration, never from the repository that is being reconciled.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 
 from drivers.values import comma_list
 from reconciler.desired import Desired, DesiredModel
-from reconciler.diff import GONE, Rules
+from reconciler.diff import GONE
 from reconciler.plan import Action, Plan, Step, Verdict
 from state.record import Recorded
 
@@ -38,7 +38,6 @@ def guard(
     plan: Plan,
     desired: Desired,
     known: Recorded,
-    rules: Mapping[str, Rules],
     policy: Policy,
     *,
     forced: bool = False,
@@ -49,7 +48,7 @@ def guard(
     """
     verdicts = [
         *_refused_models(desired),
-        *_without_driver(desired, rules),
+        *_without_driver(desired),
         *_limits(plan, desired, policy),
         *_mass_delete(plan, desired, known, policy, forced),
     ]
@@ -80,10 +79,10 @@ def _refused_models(desired: Desired) -> Iterator[Verdict]:
         yield Verdict("options", False, problem.message, problem.path.removeprefix("models."), problem.location)
 
 
-def _without_driver(desired: Desired, rules: Mapping[str, Rules]) -> Iterator[Verdict]:
-    for model in desired.models.values():
-        if rules[model.driver].absence:
-            yield Verdict("platform", False, rules[model.driver].absence, model.key, model.location)
+def _without_driver(desired: Desired) -> Iterator[Verdict]:
+    for model in desired.judged.values():
+        if model.absence:
+            yield Verdict("platform", False, model.absence, model.key, model.location)
 
 
 def _limits(plan: Plan, desired: Desired, policy: Policy) -> Iterator[Verdict]:

@@ -93,7 +93,6 @@ class RuleBook(Mapping[str, Rules]):
         local = capabilities.local
         return Rules(
             capabilities=capabilities,
-            absence=missing,
             inert=lru_cache(maxsize=None)(lambda key: is_inert(key, name, honoured(name))),
             bake_s=timing.local_bake_s if local else timing.cloud_bake_s,
             removal_grace_s=timing.local_removal_grace_s if local else timing.cloud_removal_grace_s,

@@ -125,7 +125,7 @@ def _conclude(context: ProjectContext, result: PassResult, confirmed: bool) -> i
     plan = result.plan
     assert plan is not None
     for step in plan.steps:
-        if step.action is Action.WAIT:
+        if step.action is Action.WAIT and step.model not in context.reading.desired.refused:
             print_warning(f"{step.model}: {step.cause}")
     if plan.refusals:
         return exit_code(plan, problems=bool(result.problems), detailed=False)

@@ -64,7 +64,7 @@ def plan_now(context: ProjectContext, *, forced: bool, refresh: bool) -> Plan:
     rules = RuleBook(context.settings)
     moment = Moment(now=now, rules=rules, removals=Removals.CONFIRMED)
     plan = diff(reading.desired, known, moment, reading.revision)
-    return guard(plan, reading.desired, known, rules, context.settings.policy, forced=forced)
+    return guard(plan, reading.desired, known, context.settings.policy, forced=forced)
 
 
 def _refreshed(context: ProjectContext, known: Recorded) -> Recorded:

@@ -139,7 +139,7 @@ def _report(model: Model, judged: DesiredModel, desired: Desired) -> ModelReport
         key=model.key,
         model=model.model,
         driver=judged.driver,
-        resolution=judged.resolution,
+        resolution=(*judged.resolution, *filter(None, (judged.absence,))),
         findings=judged.findings,
         flags=model.runtime_flags,
         location=model.location,

@@ -201,7 +201,8 @@ def test_a_refused_model_stays_as_it_is() -> None:
     desired = wishes(refused={"llm": "unknown option"})
     serving = _one(Phase.READY, active=True)
     plan = diff(desired, _known(serving), _moment(removals=Removals.CONFIRMED), "r1")
-    assert plan.steps == ()
+    assert [(step.action, step.deployment) for step in plan.steps] == [(Action.WAIT, None)]
+    assert "refused" in plan.steps[0].cause
     assert plan.routes == {"llm": FIRST}
 
 
