@@ -134,7 +134,7 @@ class LlamaCppDriver:
                 raise Unavailable(f"listing {self._root}: {trouble}") from trouble
             if record is None or record.deployment.lineage != lineage:
                 continue
-            if self.observe(record.deployment).phase is not Phase.ABSENT:
+            if self._is_anything(record.deployment, folder):
                 found[record.deployment.id] = record.deployment
         for seen in process.marked():
             stray = deployment_of(seen)
@@ -165,6 +165,12 @@ class LlamaCppDriver:
         if life.held and (record is None or record.pid is None):
             return Observation(phase=Phase.CREATING, detail="the server is being started", look_again_s=0.05)
         return self._not_started(deployment) if record is None else ended(folder, record)
+
+    def _is_anything(self, deployment: Deployment, folder: RunFolder) -> bool:
+        """Whether more than a folder is left of it. A server that lives is not asked how it is: it might hang."""
+        if life_of(deployment, folder).seen is not None:
+            return True
+        return self.observe(deployment).phase is not Phase.ABSENT
 
     def _observe_or_unknown(self, deployment: Deployment) -> Observation:
         try:

@@ -23,6 +23,9 @@ from drivers.llamacpp.rundir import RunFolder
 from drivers.llamacpp.settings import LlamaCppSettings
 
 RECORD_MARK = "CMR_RECORD"
+"""What a server says it is, should its folder vanish."""
+LARGEST_MARK = 100_000
+"""The kernel refuses longer variables; a spec of that size is found by its folder alone."""
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -112,11 +115,10 @@ class Starter:
     def _environment(self, deployment: Deployment, folder: RunFolder) -> dict[str, str]:
         """Built from nothing: LLAMA_ARG_*, GGML_BACKEND_PATH, LD_PRELOAD and credentials of ours stay with us."""
         own = {"PATH": _PATH, "HOME": str(folder.home), "TMPDIR": str(folder.home), "LANG": "C.UTF-8"}
-        marks = {
-            process.MARKER: deployment.id,
-            "CMR_LINEAGE": deployment.lineage,
-            RECORD_MARK: json.dumps(encode_deployment(deployment), separators=(",", ":")),
-        }
+        marks = {process.MARKER: deployment.id, "CMR_LINEAGE": deployment.lineage}
+        record = json.dumps(encode_deployment(deployment), separators=(",", ":"))
+        if len(record) < LARGEST_MARK:
+            marks[RECORD_MARK] = record
         return own | dict(self.settings.server_environment) | marks
 
 

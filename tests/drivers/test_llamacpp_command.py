@@ -177,5 +177,7 @@ def test_a_value_out_of_bounds_is_refused_and_not_passed_on() -> None:
         words(builders.model_spec(options={"llamacpp.threads": "9999"}))
 
 
-def test_what_is_implemented_is_in_the_vocabulary() -> None:
+def test_the_catalogue_says_what_this_driver_honours() -> None:
+    """A plan is made from the catalogue alone, without importing a driver: the two must agree."""
+    assert catalog.platforms().platforms["llamacpp"].honoured == options.IMPLEMENTED
     assert not options.IMPLEMENTED - catalog.vocabulary().keys.keys()

@@ -21,6 +21,8 @@ from drivers.errors import Denied, Exhausted, Rejected, Unavailable
 from drivers.llamacpp import host, process
 from drivers.llamacpp.driver import LlamaCppDriver
 from drivers.llamacpp.settings import bridge_address
+from drivers.modelstore.store import ModelStore
+from tests import parts
 from tests.drivers import crashing
 from tests.drivers.llamas import Llamas, environment_of, llamas, words_of
 
@@ -273,3 +275,19 @@ def test_looking_changes_nothing_on_disk(platform: Llamas) -> None:
     before = picture()
     again: Observation = platform.driver.observe(deployment)
     assert (again, picture()) == (ready, before)
+
+
+def test_a_file_of_the_real_model_store_is_served_in_place(platform: Llamas, tmp_path: Path) -> None:
+    model = parts.smollm2().resolve()
+    store = ModelStore(tmp_path / "models", environ={}, models_roots=[model.parent])
+    driver = LlamaCppDriver(platform.settings, store)
+    deployment = platform.deployment(options={"cloud.model-source": f"file://{model}"})
+    assert driver.create(deployment).phase is Phase.CREATING
+    platform.until(driver.observe, deployment, Phase.READY)
+    assert str(model) in words_of(platform.processes(deployment)[0].pid)
+
+
+def test_a_file_outside_the_operators_folders_is_denied(platform: Llamas, tmp_path: Path) -> None:
+    driver = LlamaCppDriver(platform.settings, ModelStore(tmp_path / "models", environ={}))
+    with pytest.raises(Denied):
+        driver.create(platform.deployment(options={"cloud.model-source": f"file://{parts.smollm2().resolve()}"}))
