@@ -143,6 +143,7 @@ class _Composer:
         stream = _Stream(data.removeprefix(b"\xef\xbb\xbf"))
         stream.name = name
         self.name = name
+        self.data = data
         self.limits = limits
         self.escapes = b"\\" in data
         self.has_variables = self.escapes or b"$" in data
@@ -165,9 +166,15 @@ class _Composer:
         except yaml.MarkedYAMLError as exc:
             mark = exc.problem_mark or exc.context_mark
             place = Location(self.name, mark.line + 1, mark.column + 1) if mark else Location(self.name)
-            raise InputError(f"not valid YAML: {exc.problem or exc.context}", place) from None
+            tab = self._line(place.line)[place.column - 1 :].startswith("\t")
+            problem = "a tab cannot indent; use spaces" if tab else exc.problem or exc.context
+            raise InputError(f"not valid YAML: {problem}", place) from None
         except yaml.YAMLError as exc:
             raise InputError(f"not valid YAML: {str(exc).splitlines()[0]}", Location(self.name)) from None
+
+    def _line(self, number: int) -> str:
+        lines = self.data.decode("utf-8", "replace").splitlines()
+        return lines[number - 1] if number <= len(lines) else ""
 
     def _documents(self) -> Iterator[Document]:
         # One loop over all events, the frequent cases first and inline: this is where the reader's time goes.
