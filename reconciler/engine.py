@@ -140,14 +140,15 @@ class Engine:
         )
 
     def plan(self, reading: Reading, known: Recorded) -> Plan:
-        """The guarded plan for what is desired and known; changes nothing and asks nobody but the running services."""
-        moment = Moment(
-            now=self._ports.clock.now(),
-            rules=self._manner.rules,
-            busy=self._busy(reading.project, known),
-            removals=self._manner.removals,
-        )
-        plan = diff(reading.desired, known, moment, reading.revision)
+        """The guarded plan for what is desired and known. Changes nothing.
+
+        Whether somebody still uses a deployment costs a question to the Docker engine, so it is asked only for those
+        that would be deleted, and then the plan is made once more with the answer.
+        """
+        plan = self._diff(reading, known, {})
+        busy = self._busy(reading.project, known, plan)
+        if busy:
+            plan = self._diff(reading, known, busy)
         return guard(plan, reading.desired, known, self._manner.policy, forced=self._manner.forced)
 
     def lose_lease(self) -> None:
@@ -266,22 +267,35 @@ class Engine:
         if changes and self._tenure is not None:
             self._store.commit(self._tenure.lease, changes)
 
-    def _busy(self, project: Project, known: Recorded) -> Mapping[str, str]:
-        """Deployments that nobody is pointed at any more but somebody may still be using."""
-        idle = {
-            id: record.endpoint
-            for id, record in known.deployments.items()
-            if not record.active and record.endpoint is not None and record.intent is Intent.CREATE
+    def _diff(self, reading: Reading, known: Recorded, busy: Mapping[str, str]) -> Plan:
+        now, manner = self._ports.clock.now(), self._manner
+        moment = Moment(now=now, rules=manner.rules, busy=busy, removals=manner.removals)
+        return diff(reading.desired, known, moment, reading.revision)
+
+    def _busy(self, project: Project, known: Recorded, plan: Plan) -> Mapping[str, str]:
+        """Why some of the deployments that the plan would delete must not go yet, by id."""
+        going = [
+            known.deployments[step.deployment]
+            for step in plan.steps
+            if step.action is Action.DELETE and step.deployment is not None
+        ]
+        suspects = {
+            record.deployment.id: record.endpoint
+            for record in going
+            if record.endpoint is not None and record.intent is Intent.CREATE
         }
-        if not idle:
+        if not suspects:
             return {}
-        reasons = dict(self._ports.services(project).users(known.project, idle))
-        for id in idle:
-            record = known.deployments[id]
-            in_flight = getattr(self._ports.drivers(record.driver), "in_flight", None)
-            if id not in reasons and in_flight is not None and in_flight(record.deployment):
-                reasons[id] = "it is still answering a request"
+        reasons = dict(self._ports.services(project).users(known.project, suspects))
+        for record in going:
+            if record.deployment.id in suspects and self._is_answering(record):
+                reasons.setdefault(record.deployment.id, "it is still answering a request")
         return reasons
+
+    def _is_answering(self, record: DeploymentRecord) -> bool:
+        """Whether a request is in flight, as far as the driver can tell."""
+        in_flight = getattr(self._ports.drivers(record.driver), "in_flight", None)
+        return in_flight is not None and bool(in_flight(record.deployment))
 
 
 def _may_go(step: Step, known: Recorded, outputs: Outputs) -> bool:
