@@ -13,10 +13,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from drivers import flags, values
-from drivers.base import Deployment, ModelSpec
+from drivers.base import Deployment
 from drivers.errors import Ambiguous, Denied, Exhausted
-from drivers.llamacpp import command, find, host, memory, options, process
+from drivers.llamacpp import command, find, fit, host, log, options, process
 from drivers.llamacpp.models import ModelFile
 from drivers.llamacpp.record import RunRecord, encode_deployment
 from drivers.llamacpp.rundir import RunFolder
@@ -48,8 +47,8 @@ class Starter:
         """
         server = find.find_server(self.settings)
         environment = self._environment(deployment, folder)
-        have = host.survey(server, environment)
-        _check_fit(deployment.spec, file, have)
+        have = fit.narrow(host.survey(server, environment), deployment.spec)
+        fit.check(deployment.spec, file, have)
         record = self._record(deployment, file, previous)
         words = command.build(
             deployment.spec,
@@ -60,6 +59,9 @@ class Starter:
         )
         argv = (str(server), *words)
         record = replace(record, argv_digest=hashlib.sha256(json.dumps(argv).encode()).hexdigest()[:12])
+        if previous is not None and log.port_was_taken(folder.log):
+            # Whoever took the port may have been shown the key, by us or by a client.
+            folder.key_file.unlink(missing_ok=True)
         if record.keyed:
             folder.key()
         folder.clear_marks()
@@ -139,51 +141,3 @@ def _place(record: RunRecord, folder: RunFolder) -> command.Place:
         aliases=(record.model_id, record.deployment.name),
         key_file=folder.key_file.absolute() if record.keyed else None,
     )
-
-
-def _check_fit(spec: ModelSpec, file: ModelFile, have: host.Host) -> None:
-    _check_wishes(spec, have)
-    wanted = command.sizes(spec, file)
-    cache_k, cache_v = (
-        flags.value_of(spec.runtime_flags, f"--cache-type-{kind}")
-        or spec.options.get(f"llamacpp.cache-type-{kind}", "f16")
-        for kind in ("k", "v")
-    )
-    need = memory.need(file.header, wanted.total_context, cache_k=cache_k, cache_v=cache_v)
-    layers = spec.options.get("llamacpp.gpu-layers")
-    share = memory.layers_on_devices(file.header, layers) if have.devices else 0.0
-    if share:
-        split = [float(part) for part in spec.options.get("llamacpp.tensor-split", "").split(",") if part.strip()]
-        free = memory.usable([device.free_bytes for device in have.devices], split)
-        _refuse_shortage(memory.shortage(need.share(share), free, "the GPU", context=wanted.total_context))
-    if share < 1:
-        rest = need.share(1 - share)
-        _refuse_shortage(memory.shortage(rest, have.free_bytes, "this host", context=wanted.total_context))
-
-
-def _check_wishes(spec: ModelSpec, have: host.Host) -> None:
-    """`cloud.memory`, `cloud.accelerator` and `cloud.accelerator-memory`, against what this host has."""
-    if text := spec.options.get("cloud.memory"):
-        least = values.sizes(text).low
-        if have.total_bytes < least:
-            raise Exhausted(f"cloud.memory: this host has {have.total_bytes / 1e9:.0f} GB, {least / 1e9:.0f} are asked")
-    text = spec.options.get("cloud.accelerator")
-    if text and not any(_has(have.devices, wish) for wish in values.accelerators(text)):
-        titles = ", ".join(device.title for device in have.devices) or "none that llama-server can use"
-        raise Exhausted(f"cloud.accelerator: {text} is asked, the accelerators of this host: {titles}")
-    if text := spec.options.get("cloud.accelerator-memory"):
-        total = sum(device.total_bytes for device in have.devices) / 1e9
-        wanted = values.read("range", text)
-        if isinstance(wanted, values.Range) and total < wanted.low:
-            raise Exhausted(f"cloud.accelerator-memory: {wanted.low:g} GB are asked, this host has {total:.0f} GB")
-
-
-def _has(devices: tuple[host.Device, ...], wish: values.Accelerator) -> bool:
-    parts = wish.name.lower().replace("_", "-").split("-")
-    titles = (device.title.lower() for device in devices)
-    return sum(all(part in title for part in parts) for title in titles) >= wish.count
-
-
-def _refuse_shortage(text: str) -> None:
-    if text:
-        raise Exhausted(f"the model does not fit: {text}")

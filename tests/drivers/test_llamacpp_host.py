@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,12 @@ from typing import Any
 import pytest
 
 from drivers import probe
-from drivers.llamacpp import host, locks, log, memory
+from drivers.errors import Exhausted
+from drivers.llamacpp import fit, host, locks, log, memory
 from drivers.llamacpp.settings import LlamaCppSettings, bridge_address, is_loopback
 from drivers.modelstore.gguf import GgufHeader
+from tests import builders
+from tests.drivers.llamas import File
 from tests.scripted import Reply, Request, scripted_server
 
 GB = 1_000_000_000
@@ -64,6 +68,67 @@ def test_a_split_is_limited_by_the_card_that_is_full_first() -> None:
     assert memory.usable([24 * GB, 8 * GB], [3, 1]) == 32 * GB
     assert memory.usable([24 * GB, 8 * GB], [1, 1]) == 16 * GB
     assert memory.usable([24 * GB], [1, 1]) == 24 * GB
+
+
+def card(index: int, free_gb: float, title: str = "NVIDIA L4") -> host.Device:
+    return host.Device(name=f"CUDA{index}", title=title, total_bytes=24 * GB, free_bytes=int(free_gb * GB))
+
+
+def machine(*devices: host.Device, free_gb: float = 4) -> host.Host:
+    return host.Host(total_bytes=32 * GB, free_bytes=int(free_gb * GB), devices=devices)
+
+
+@pytest.mark.parametrize(
+    ("have", "given"),
+    [
+        (machine(card(0, 20)), {}),
+        (machine(card(0, 4), card(1, 4)), {}),
+        (machine(free_gb=8), {}),
+        (machine(card(0, 3), free_gb=8), {"llamacpp.gpu-layers": "11"}),
+        (machine(card(0, 1), free_gb=8), {"llamacpp.device": "none"}),
+        (machine(card(0, 1), card(1, 20)), {"llamacpp.device": "CUDA1"}),
+        (machine(card(0, 20)), {"cloud.accelerator": "nvidia-l4", "cloud.accelerator-memory": "16..24"}),
+        (machine(card(0, 20), card(1, 20)), {"cloud.accelerator": "A100,L4:2"}),
+        (machine(free_gb=8), {"cloud.memory": "16GB..64GB"}),
+    ],
+)
+def test_a_host_that_has_enough_is_taken(have: host.Host, given: dict[str, str]) -> None:
+    spec = builders.model_spec(options=given, context_size=2048)
+    fit.check(spec, File(path=Path("/m"), header=llama_8b()), fit.narrow(have, spec))
+
+
+@pytest.mark.parametrize(
+    ("have", "given", "reason"),
+    [
+        (machine(), {}, "this host has 4.0 GB free"),
+        (machine(card(0, 4)), {}, "the GPU has 4.0 GB free"),
+        (machine(card(0, 20), card(1, 1)), {"llamacpp.tensor-split": "1,1"}, "the GPU has 2.0 GB free"),
+        (machine(card(0, 20), free_gb=1), {"llamacpp.gpu-layers": "11"}, "this host has 1.0 GB free"),
+        (machine(card(0, 20)), {"llamacpp.device": "none"}, "this host has 4.0 GB free"),
+        (
+            machine(card(0, 20)),
+            {"cloud.accelerator": "A100"},
+            "A100 is asked, the accelerators of this host: NVIDIA L4",
+        ),
+        (machine(), {"cloud.accelerator": "L4"}, "none that llama-server can use"),
+        (machine(card(0, 20)), {"cloud.accelerator": "L4:2"}, "L4:2 is asked"),
+        (machine(card(0, 20)), {"cloud.accelerator-memory": "80"}, "80 GB are asked, this host has 24 GB"),
+        (machine(free_gb=8), {"cloud.memory": "64GB"}, "this host has 32 GB, 64 are asked"),
+    ],
+)
+def test_a_host_that_lacks_something_says_what(have: host.Host, given: dict[str, str], reason: str) -> None:
+    spec = builders.model_spec(options=given, context_size=2048)
+    with pytest.raises(Exhausted, match=re.escape(reason)):
+        fit.check(spec, File(path=Path("/m"), header=llama_8b()), fit.narrow(have, spec))
+
+
+def test_a_smaller_cache_makes_room() -> None:
+    big = {"context_size": 16384}
+    have, file = machine(free_gb=7), File(path=Path("/m"), header=llama_8b())
+    with pytest.raises(Exhausted, match="cache-type-k"):
+        fit.check(builders.model_spec(**big), file, have)
+    fit.check(builders.model_spec(**big, runtime_flags=("-ctk", "q8_0", "-ctv", "q8_0")), file, have)
+    fit.check(builders.model_spec(**big, options={"llamacpp.cache-type-k": "q4_0"}), file, have)
 
 
 def test_the_servers_list_of_devices_is_read() -> None:

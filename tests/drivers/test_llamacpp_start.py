@@ -177,10 +177,12 @@ def test_a_port_lost_in_the_race_is_never_ready_and_the_next_create_takes_anothe
     try:
         lost = platform.until(platform.driver.observe, deployment, Phase.ABSENT)
         assert "port" in lost.detail
+        shown = platform.folder(deployment).key()
         platform.driver.create(deployment)
         ready = platform.until(platform.driver.observe, deployment, Phase.READY)
         assert ready.endpoint is not None
         assert f":{squatters[0].getsockname()[1]}/" not in ready.endpoint.url
+        assert platform.folder(deployment).key() != shown  # whoever took the port may know the old one
     finally:
         squatters[0].close()
 
