@@ -21,14 +21,22 @@ from tests.egress import Egress
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 EGRESS = Egress()
-RUN = "RECONCILE_TEST_RUN"
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """One name for this run of the suite; the workers of xdist inherit it through the environment."""
     if not hasattr(config, "workerinput"):
-        os.environ[RUN] = uuid.uuid4().hex
+        os.environ[parts.RUN] = uuid.uuid4().hex
     EGRESS.install()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests with real model servers or containers run one after the other, on one worker: two servers at a time are
+    slower on two cores than one after the other, and the engine is one for all. The other worker does the rest."""
+    for item in items:
+        if item.get_closest_marker("llama") or item.get_closest_marker("docker"):
+            item.add_marker(pytest.mark.xdist_group("real"))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -44,7 +52,7 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Stop the Docker engine that this run started, if it started one; the workers are done by now."""
     if not hasattr(session.config, "workerinput"):
-        parts.stop_engine(os.environ[RUN])
+        parts.stop_engine()
 
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
@@ -66,7 +74,7 @@ def _reason(report: pytest.TestReport) -> str:
 @pytest.fixture(scope="session")
 def engine() -> parts.Engine:
     """A Docker engine that answers, with the image of the tests in it; started by this run where none answered."""
-    return parts.engine(os.environ[RUN])
+    return parts.engine()
 
 
 @pytest.fixture

@@ -16,6 +16,9 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 PARTS = CHECKOUT / ".parts"
 ENGINE = CHECKOUT / "infra" / "engine" / "engine.sh"
 
+RUN = "RECONCILE_TEST_RUN"
+"""The variable with the name of this run of the suite, which all its workers share."""
+
 IMAGE = "local/reconciler-test-app"
 """A static busybox: sh, wget (without -T: use `timeout N wget`), env, sleep and the like."""
 
@@ -41,14 +44,8 @@ def registry() -> Path:
 
 
 def docker() -> Path:
-    """The docker command with an engine that answers; `engine` starts one where none does."""
-    found = shutil.which("docker")
-    if found is None:
-        pytest.skip("no docker command: run `make parts`")
-    answer = subprocess.run([found, "info", "--format", "{{.ServerVersion}}"], capture_output=True, timeout=20)
-    if answer.returncode != 0:
-        pytest.skip("no Docker engine answers: run `make engine`")
-    return Path(found)
+    """The docker command with an engine that answers, started by this run where none did."""
+    return engine().docker
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,26 +57,27 @@ class Engine:
     environment: Mapping[str, str]
 
 
-def engine(run: str) -> Engine:
-    """The engine that answers, or one started for the test run named `run`, with the tests' image in it."""
+def engine() -> Engine:
+    """The engine that answers, or one started for this test run, with the tests' image in it."""
     docker_command = shutil.which("docker")
     if docker_command is None:
         pytest.skip("no docker command: run `make parts`")
     compose = docker_compose()
-    started = _engine_script("start", run)
-    environment = dict(os.environ) | dict(line.split("=", 1) for line in started.splitlines() if "=" in line)
-    _engine_script("image", env=environment)
-    return Engine(Path(docker_command), compose, environment)
+    started = _engine_script("start", os.environ.get(RUN, ""))
+    # In the environment of this process, so that whatever a test starts finds the same engine.
+    os.environ.update(line.split("=", 1) for line in started.splitlines() if line.startswith("DOCKER_HOST="))
+    _engine_script("image")
+    return Engine(Path(docker_command), compose, dict(os.environ))
 
 
-def stop_engine(run: str) -> None:
-    """Stop the engine that `run` started; nothing where it started none."""
+def stop_engine() -> None:
+    """Stop the engine that this run started; nothing where it started none."""
     if (PARTS / "engine" / "owner").exists():
-        subprocess.run(["bash", str(ENGINE), "stop", run], check=True, timeout=60)
+        subprocess.run(["bash", str(ENGINE), "stop", os.environ[RUN]], check=True, timeout=60)
 
 
-def _engine_script(*arguments: str, env: Mapping[str, str] | None = None) -> str:
-    done = subprocess.run(["bash", str(ENGINE), *arguments], env=env, capture_output=True, text=True, timeout=90)
+def _engine_script(*arguments: str) -> str:
+    done = subprocess.run(["bash", str(ENGINE), *arguments], capture_output=True, text=True, timeout=90)
     if done.returncode != 0:
         pytest.skip(done.stderr.strip().splitlines()[-1])
     return done.stdout

@@ -69,7 +69,6 @@ def test_every_command_of_the_readme_works(lab: Lab, tmp_path: Path, name: str) 
 
 @pytest.mark.docker
 @pytest.mark.llama
-@pytest.mark.xdist_group("docker")
 @pytest.mark.parametrize("name", ON_THIS_MACHINE)
 def test_every_command_of_the_readme_works_on_this_machine(
     lab: Lab, tmp_path: Path, engine: parts.Engine, name: str

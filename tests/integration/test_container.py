@@ -24,7 +24,7 @@ from infra.lab import Lab, wait_for
 from tests import parts
 from tests.integration.conftest import Labs
 
-pytestmark = [pytest.mark.docker, pytest.mark.llama, pytest.mark.xdist_group("docker")]
+pytestmark = [pytest.mark.docker, pytest.mark.llama]
 
 ASK = (
     'wget -q -O - "${LLM_URL}chat/completions" --header "Content-Type: application/json" '
