@@ -65,7 +65,9 @@ def engine() -> Engine:
     compose = docker_compose()
     started = _engine_script("start", os.environ.get(RUN, ""))
     # In the environment of this process, so that whatever a test starts finds the same engine.
-    os.environ.update(line.split("=", 1) for line in started.splitlines() if line.startswith("DOCKER_HOST="))
+    for line in started.splitlines():
+        name, _, value = line.partition("=")
+        os.environ[name] = value
     _engine_script("image")
     return Engine(Path(docker_command), compose, dict(os.environ))
 
