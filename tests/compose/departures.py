@@ -61,6 +61,12 @@ DEPARTURES = (
     Departure("tags other than !reset and !override", "is not allowed", _case("x-a: !custom 1\n" + APP + LLM)),
     Departure("tags other than the core ones", "is not allowed", _case("x-a: !!binary aGk=\n" + APP + LLM)),
     Departure("two spellings of one text as keys", "already defined", _case("x-é: 1\nx-e\u0301: 2\n" + APP + LLM)),
+    Departure(
+        "a key twice in what a !reset takes away",
+        "already defined",
+        _case("x-a: !reset {a: 1, a: 2}\n" + APP + LLM),
+    ),
+    Departure("a tag on a key", "a key must be a string", _case("!reset x-a: 1\n" + APP + LLM)),
     Departure("control characters, escaped", "control character", _case('x-a: "a\\x1bb"\n' + APP + LLM)),
     Departure("bidirectional controls", "control character", _case("x-a: a\u202eb\n" + APP + LLM)),
     Departure(

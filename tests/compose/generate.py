@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -63,6 +64,56 @@ class Alias:
 def project(seed: int) -> Case:
     """The project of this seed, always the same one."""
     return _Generator(Random(seed), seed).case()
+
+
+_DAMAGE = (
+    *(
+        "",
+        "{",
+        "}",
+        "[",
+        "]",
+        ":",
+        " ",
+        "'",
+        '"',
+        "\n",
+        "- ",
+        "~",
+        "null",
+        "!reset ",
+        "!override ",
+        "${",
+        "$",
+        "#",
+        " # ",
+    ),
+    *("x-", "1", "\n\n", "  ", ",", "---\n", "model", "models", "llm: ", "&b ", "*base "),
+)
+
+
+def damaged(seed: int) -> Case:
+    """The project of this seed after a slip or two of somebody's fingers in one of its files."""
+    random, case = Random(seed), project(seed)
+    name = random.choice(sorted(case.files))
+    text = case.files[name]
+    for _ in range(random.choice((1, 1, 2))):
+        text = _lines(random, text) if random.random() < 0.5 else _characters(random, text)
+    return replace(case, files={**case.files, name: text}, note=f"damaged {case.note}")
+
+
+def _lines(random: Random, text: str) -> str:
+    lines = text.split("\n")
+    at = random.randrange(len(lines))
+    line = lines[at]
+    changed: tuple[list[str], ...] = ([], [line, line], ["  " + line], [line[2:]])
+    lines[at : at + 1] = random.choice(changed)
+    return "\n".join(lines)
+
+
+def _characters(random: Random, text: str) -> str:
+    at = random.randrange(len(text) + 1)
+    return text[:at] + random.choice(_DAMAGE) + text[at + random.choice((0, 0, 1, 2)) :]
 
 
 class _Generator:

@@ -9,14 +9,15 @@ import pytest
 
 from tests import parts
 from tests.compose.departures import DEPARTURES, LENIENT, Departure
-from tests.compose.generate import project
+from tests.compose.generate import damaged, project
 from tests.compose.oracle import Case, compose_refuses, differences, our_reading
 
 GROUPS = (
     *("schema", "scalars", "merging", "resets", "extending", "including"),
     *("variables", "env_files", "discovery", "selection", "text"),
 )
-GENERATED = 520
+GENERATED = 390
+DAMAGED = 130
 BATCH = 65
 
 pytestmark = pytest.mark.oracle
@@ -40,6 +41,15 @@ def test_both_read_every_hand_written_project_alike(group: str, binary: Path, tm
 @pytest.mark.parametrize("first", range(0, GENERATED, BATCH))
 def test_both_read_every_generated_project_alike(first: int, binary: Path, tmp_path: Path) -> None:
     found = differences(binary, tmp_path, (project(seed) for seed in range(first, first + BATCH)))
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("first", range(0, DAMAGED, BATCH))
+def test_both_read_every_damaged_project_alike(first: int, binary: Path, tmp_path: Path) -> None:
+    """Typing errors: refused by both or by neither, unless a listed departure is why."""
+    excused = {departure.ours for departure in DEPARTURES}
+    projects = (damaged(seed) for seed in range(first, first + BATCH))
+    found = differences(binary, tmp_path, projects, excused=excused)
     assert not found, "\n".join(found)
 
 
