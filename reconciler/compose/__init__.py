@@ -1,7 +1,7 @@
 """Compose text in, `Project` out: reads what `docker compose` 2.40.3 would read, as far as models are concerned.
 
     discover    which files, which directory, which variables (dotenv, environment)
-    reader      bytes → nodes with places; refuses bombs, duplicate keys, foreign tags (nodes, scalars)
+    reader      bytes → nodes with places; refuses bombs, duplicate keys, foreign tags (screen, nodes, scalars)
     interpolate `${VAR}` in values
     extends     include     merge       many documents → one tree
     schema      what Compose itself refuses

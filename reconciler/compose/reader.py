@@ -7,7 +7,6 @@ stands for, before anything is built, so a bomb is refused after reading its few
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -17,6 +16,7 @@ import yaml
 
 from reconciler.compose.nodes import Mark, Node
 from reconciler.compose.scalars import HINTS, resolve
+from reconciler.compose.screen import DEFAULT_LIMITS, FORBIDDEN, Limits, screen
 from reconciler.errors import InputError, Location
 
 try:
@@ -24,20 +24,6 @@ try:
 except ImportError:  # PyYAML without libyaml: slower, same events
     _Parser = None  # type: ignore[assignment,misc]
 
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Far above any real project (2,000 models need about 40,000 nodes), far below what hurts."""
-
-    bytes: int = 4 * 1024 * 1024
-    nodes: int = 200_000
-    """Counted with every alias and merge key expanded."""
-    scalar_characters: int = 64 * 1024
-    depth: int = 50
-    aliases: int = 1_000
-
-
-DEFAULT_LIMITS = Limits()
 
 Path = tuple[str, ...]
 
@@ -52,10 +38,6 @@ class Document:
     """False when there is no `$` in the whole file, and so nothing to interpolate."""
 
 
-# Everything that may not be in a file even where YAML would take it: C0 and C1 controls except tab, line feed,
-# carriage return and NEL, and the bidirectional controls that make a line read differently from what it is.
-_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
-_CONFLICT = re.compile(rb"^(?:<{7}|>{7}|\|{7})(?: .*)?\r?$", re.MULTILINE)
 _TAG = "tag:yaml.org,2002:"
 _SCALAR_TAGS = {
     _TAG + "str": "a string",
@@ -72,30 +54,8 @@ def read_documents(data: bytes, name: str, limits: Limits = DEFAULT_LIMITS) -> l
 
     Raises InputError for everything that is not a sound YAML text within the limits.
     """
-    _screen(data, name, limits)
+    screen(data, name, limits)
     return list(_Composer(data, name, limits).documents())
-
-
-def _screen(data: bytes, name: str, limits: Limits) -> None:
-    """What can be refused by looking at the bytes."""
-    if len(data) > limits.bytes:
-        raise InputError(f"the file has {len(data):,} bytes; {limits.bytes:,} is the limit", Location(name))
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as exc:
-        raise InputError("not UTF-8; save the file as UTF-8", _place(data[: exc.start], name)) from None
-    found = _CONFLICT.search(data)
-    if found:
-        raise InputError("an unresolved merge conflict; resolve it first", _place(data[: found.start()], name))
-    forbidden = _FORBIDDEN.search(text)
-    if forbidden:
-        before = text[: forbidden.start()].encode()
-        raise InputError(f"control character U+{ord(forbidden[0]):04X}; remove it", _place(before, name))
-
-
-def _place(before: bytes, name: str) -> Location:
-    last = before[before.rfind(b"\n") + 1 :]
-    return Location(name, before.count(b"\n") + 1, len(last.decode("utf-8", "replace")) + 1)
 
 
 class _Stream(BytesIO):
@@ -295,7 +255,7 @@ class _Composer:
         """One with a tag, an anchor or possible escapes; None when `!reset` drops it."""
         text, tag = event.value, event.tag
         if event.style == '"':
-            found = _FORBIDDEN.search(text)
+            found = FORBIDDEN.search(text)
             if found:
                 raise self._error(f"the text contains the control character U+{ord(found[0]):04X}", event)
         if tag is None or tag == "!":

@@ -10,7 +10,8 @@ from random import Random
 
 import pytest
 
-from reconciler.compose.reader import Limits, read_documents
+from reconciler.compose.reader import read_documents
+from reconciler.compose.screen import Limits
 from reconciler.errors import InputError
 from tests.compose.cases.builders import APP, LLM
 from tests.compose.memory import project
