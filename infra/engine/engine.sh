@@ -72,6 +72,8 @@ stop() {
     for _ in $(seq 150); do kill -0 "$pid" 2>/dev/null || break; sleep 0.1; done
     if kill -0 "$pid" 2>/dev/null; then fail "dockerd ($pid) does not stop"; fi
     if [ -f "$DATA/made-docker0" ]; then ip link delete docker0 2>/dev/null || true; fi
+    # A container on the host's network leaves its namespace's mount behind.
+    awk -v run="$RUN/" 'index($2, run) == 1 { print $2 }' /proc/mounts | sort -r | xargs -r umount
     rm -rf "$RUN" "$DATA/made-docker0" "$DATA/owner"
 }
 
