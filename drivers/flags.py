@@ -11,11 +11,10 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from drivers import catalog as data
 from drivers.base import Finding, Handling
 
 MOST_FLAGS = 128
@@ -33,8 +32,7 @@ class Refusal(Exception):
         super().__init__(f"refused by the rule '{rule}': {why}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Flag:
+class Flag(NamedTuple):
     """One allowed option with all its names."""
 
     names: tuple[str, ...]
@@ -55,16 +53,14 @@ class Flag:
             raise Refusal("value", f"{self.names[0]} {wrong}")
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(NamedTuple):
     """Why some options are never passed on."""
 
     name: str
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Catalog:
+class Catalog(NamedTuple):
     """Every option that is known, by every one of its names."""
 
     version: str
@@ -72,15 +68,15 @@ class Catalog:
     refused: Mapping[str, Rule]
 
 
-@dataclass(slots=True)
 class _Parsed:
     """One flag and what becomes of it; `items` are the list positions it came from."""
 
-    items: list[int]
-    flag: Flag | None = None
-    arguments: tuple[str, ...] = ()
-    refusal: Refusal | None = None
-    notes: list[str] = field(default_factory=list)
+    def __init__(self, items: list[int]) -> None:
+        self.items = items
+        self.flag: Flag | None = None
+        self.arguments: tuple[str, ...] = ()
+        self.refusal: Refusal | None = None
+        self.notes: list[str] = []
 
 
 def judge(flags: Sequence[str]) -> tuple[Finding, ...]:
@@ -116,11 +112,8 @@ def value_of(flags: Sequence[str], name: str) -> str | None:
 
 @lru_cache(maxsize=1)
 def catalog() -> Catalog:
-    """The list as data."""
-    import yaml
-
-    text = (Path(__file__).parent / "catalog" / "flags.yaml").read_text(encoding="utf-8")
-    values = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    """The list as values."""
+    values = data.flags()
     allowed = {name: flag for flag in map(_flag, values["allowed"]) for name in flag.names}
     refused = {name: Rule(entry["rule"], entry["why"]) for entry in values["refused"] for name in entry["names"]}
     return Catalog(values["version"], allowed, refused)

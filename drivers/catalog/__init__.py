@@ -1,4 +1,4 @@
-"""The catalogue as values: options, platforms, sizes and models. The YAML beside this file is the source.
+"""The catalogue as values: options, platforms, sizes, models and flags. The YAML beside this file is the source.
 
 What is read, once per process and when first needed, is compiled.json, the same data in a form that costs a start less
 than a millisecond (`build.py`). `merge` lays a user's own data over sizes and models.
@@ -136,6 +136,11 @@ def sizes() -> Mapping[str, Any]:
 def models() -> Mapping[str, Any]:
     """`models` as the file has them; `merge` with a user's."""
     return MappingProxyType(_data()["models"])
+
+
+def flags() -> Mapping[str, Any]:
+    """`allowed` and `refused` as flags.yaml has them; `drivers.flags` makes values of them."""
+    return MappingProxyType(_data()["flags"])
 
 
 def merge(ours: Mapping[str, Any], users: Mapping[str, Any]) -> Mapping[str, Any]:

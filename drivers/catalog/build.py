@@ -14,7 +14,7 @@ from drivers.base import Handling
 from drivers.catalog import OptionEntry, Vocabulary, parse_vocabulary
 
 FOLDER = Path(__file__).parent
-PARTS = ("options", "platforms", "sizes", "models")
+PARTS = ("options", "platforms", "sizes", "models", "flags")
 _SIGNS = {Handling.HONOURED: "●", Handling.TRANSLATED: "○", Handling.IGNORED: "–", Handling.REJECTED: "✗"}
 _SHORT = {
     "llamacpp": "llama.cpp",
