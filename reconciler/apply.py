@@ -121,7 +121,7 @@ class Applier:
             return self._failed(step, record, book, error, local=driver.capabilities.local)
         after = intents.after_answer(record, seen, self._clock())
         self._commit(PutDeployment(after))
-        log.info("%s %s (%s): %s", step.action.value, step.model, record.deployment.id, step.cause)
+        log.debug("%s %s (%s): %s", step.action.value, step.model, record.deployment.id, step.cause)
         return Applied(step, after, seen.look_again_s)
 
     def _failed(

@@ -12,24 +12,39 @@ from collections.abc import Sequence
 
 from reconciler.errors import ReconcilerError, Refused
 
-_SEE = "`reconcile COMMAND --help` says more about a command."
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns its exit code."""
+    """Run one command; returns its exit code. Raises SystemExit(0) for `--help` and `--version`."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    _make_streams_usable()
     _refuse_foreign_packages()
-    from reconciler.commands import parse
-
-    parsed = parse(given)
     try:
-        return parsed.run(parsed.arguments)
+        code = _run(given)
+        sys.stdout.flush()  # while somebody is there to hear that it failed
     except KeyboardInterrupt:
         print("interrupted; what was begun is recorded and goes on with the next run", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # Whoever read our output has left; writing the rest of it is nobody's wish.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
+        return 1
+    except OSError as error:
+        _complain(error)
+        _drop_output()
+        return 1
+    return code
+
+
+def _run(given: Sequence[str]) -> int:
+    from reconciler.commands import parse
+
+    try:
+        parsed = parse(given)
+        return parsed.run(parsed.arguments)
+    except SystemExit as end:
+        sys.stdout.flush()  # `--help` into a pipe that nobody reads
+        if end.code in (0, None):
+            raise
+        # argparse ends with 2, which a script that asked for --detailed-exitcode would take for pending changes.
         return 1
     except ReconcilerError as error:
         _complain(error)
@@ -39,6 +54,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         _complain(error)
         return 1
+
+
+def _make_streams_usable() -> None:
+    """Streams that were closed become empty ones, and a character that a terminal lacks is no reason to fail."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - lives as long as we do
+        elif mode == "w" and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _drop_output() -> None:
+    """Whoever read our output has left, or its disk is full: what is still buffered must not fail a second time."""
+    stdout = sys.__stdout__
+    if stdout is not None and sys.stdout is stdout:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stdout.fileno())
 
 
 def _is_expected(error: Exception) -> bool:
@@ -52,7 +84,22 @@ def _is_expected(error: Exception) -> bool:
 def _complain(error: Exception) -> None:
     from reconciler.text import clean
 
-    print(f"error: {clean(str(error))}", file=sys.stderr)
+    print(f"error: {clean(_advised(error))}", file=sys.stderr)
+
+
+def _advised(error: Exception) -> str:
+    """What is wrong, and what to do about it where the one who raised it could not know."""
+    store = sys.modules.get("state.store")
+    if store is None:
+        return str(error)
+    if isinstance(error, store.Held):
+        return (
+            f"{error}. Leave it the work: commit the change and it acts by itself. "
+            "Or stop that process and run this again; `reconcile status` only looks and works at any time"
+        )
+    if isinstance(error, store.Fenced):
+        return f"{error}. Nothing more was changed; run it again, and it goes on where it was"
+    return str(error)
 
 
 def _refuse_foreign_packages() -> None:

@@ -24,13 +24,14 @@ from reconciler.observe import observe_all
 from reconciler.plan import Action, Plan, Step
 from reconciler.policy import Policy, guard
 from reconciler.ports import Outputs, Ports, Published
-from reconciler.reading import Reader, Reading
+from reconciler.reading import Reading, Reads, api_key_vars
 from reconciler.refresh import changes_between, note_wanted, refresh
 from reconciler.tenure import Tenure
 from state.record import (
     Append,
     Change,
     DeploymentRecord,
+    DropOutput,
     Event,
     Intent,
     ModelRecord,
@@ -94,7 +95,7 @@ class PassResult:
 class Engine:
     """Reconciles one project. Not for two threads at once; the work queue sees to that."""
 
-    def __init__(self, reader: Reader, store: Store, ports: Ports, manner: Manner) -> None:
+    def __init__(self, reader: Reads, store: Store, ports: Ports, manner: Manner) -> None:
         self._reader, self._store, self._ports, self._manner = reader, store, ports, manner
         self._good: Reading | None = None
         self._tenure: Tenure | None = None
@@ -229,7 +230,7 @@ class Engine:
         published = outputs.publish(
             reading.project,
             endpoints,
-            api_key_vars(reading),
+            api_key_vars(reading.desired),
             lineage=self._store.lineage,
             epoch=self._tenure.lease.epoch,
             serial=known.serial,
@@ -259,6 +260,7 @@ class Engine:
         changes: list[Change] = [
             PutOutput(output) for path, output in after.outputs.items() if before.outputs.get(path) != output
         ]
+        changes += [DropOutput(path) for path in before.outputs.keys() - after.outputs.keys()]
         for id, record in after.deployments.items():
             if record != before.deployments[id]:
                 changes.append(PutDeployment(record))
@@ -293,9 +295,8 @@ class Engine:
         return reasons
 
     def _is_answering(self, record: DeploymentRecord) -> bool:
-        """Whether a request is in flight, as far as the driver can tell."""
-        in_flight = getattr(self._ports.drivers(record.driver), "in_flight", None)
-        return in_flight is not None and bool(in_flight(record.deployment))
+        """Whether a request is in flight, as far as the platform tells."""
+        return bool(self._ports.drivers(record.driver).in_flight(record.deployment))
 
 
 def _may_go(step: Step, known: Recorded, outputs: Outputs) -> bool:
@@ -314,12 +315,6 @@ def _protect(known: Recorded, reading: Reading) -> Recorded:
         if model.protected and not book.protected:
             models[key] = replace(book, protected=True)
     return replace(known, models=models)
-
-
-def api_key_vars(reading: Reading) -> dict[str, str]:
-    """By model key, where the file names a variable of its own for the key."""
-    named = ((key, model.options.get("cloud.api-key-var")) for key, model in reading.desired.judged.items())
-    return {key: option.text for key, option in named if option is not None}
 
 
 def _source_record(reading: Reading, now: datetime) -> SourceRecord:

@@ -34,7 +34,7 @@ def _asking(
         try:
             answers = drivers(name).observe_many(deployments)
         except DriverError as error:
-            log.warning("%s cannot be asked: %s", name, error)
+            log.debug("%s cannot be asked: %s", name, error)  # each pass asks; the plan's waits say it once
             return {deployment.id: Observation(phase=Phase.UNKNOWN, detail=str(error)) for deployment in deployments}
         return {
             deployment.id: answers.get(deployment.id, Observation(phase=Phase.UNKNOWN, detail=f"{name} did not say"))

@@ -18,6 +18,12 @@ class ThreadPool:
         self._workers = workers
         self._executor: ThreadPoolExecutor | None = None
 
+    def __enter__(self) -> ThreadPool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def run(self, calls: Sequence[Callable[[], T]]) -> list[T]:
         if len(calls) < 2:
             return [call() for call in calls]
@@ -34,3 +40,4 @@ class ThreadPool:
     def close(self) -> None:
         if self._executor is not None:
             self._executor.shutdown()
+            self._executor = None

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -19,10 +20,22 @@ from drivers.base import Endpoint
 from reconciler.compose.project import Project
 from reconciler.ports import Published
 from reconciler.render import ServiceEnvironment, env_body, key_body, override_body, service_environments
-from reconciler.write import NotWritten, Stamp, Written, read_stamp, remove_ours, stamp_epoch, write_fenced
+from reconciler.write import (
+    Damaged,
+    NotOurs,
+    NotWritten,
+    Stamp,
+    Written,
+    read_stamp,
+    remove_ours,
+    stamp_epoch,
+    write_fenced,
+)
 from state.record import OutputRecord
 
 OVERRIDE_NAME = "compose.models.yaml"
+_LONGEST_NAME = 100
+"""File systems take 255 bytes, and backups and drafts add to the name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +48,7 @@ class Places:
 
 def values_file(values: Path, service: str, folder: str = "") -> Path:
     """Where a service's file lies. A name may hold capitals and dots; whatever else it holds stays in the folder."""
-    safe = re.sub(r"[^A-Za-z0-9._-]", "_", service)
+    safe = re.sub(r"[^A-Za-z0-9._-]", "_", service)[:_LONGEST_NAME]
     if safe != service or safe.startswith("."):
         safe += "-" + hashlib.sha256(service.encode()).hexdigest()[:8]
     return values / folder / f"{safe.lstrip('.')}.env"
@@ -65,9 +78,10 @@ class FileOutputs:
     ) -> Published:
         """Keys first, then values, then the override file that refers to them: what it names always exists."""
         environments = service_environments(project, endpoints, api_key_vars)
-        if not environments and not recorded and not self._places.override.exists():
+        stamp = Stamp(lineage, project.name, epoch, serial)
+        if not environments and not recorded and not _is_ours(self._places.override, stamp):
             return Published()
-        writing = _Writing(Stamp(lineage, project.name, epoch, serial), now, recorded)
+        writing = _Writing(stamp, now, recorded)
         keyed = {each.name: self._write_keys(writing, each) for each in environments if each.key_variables}
         for environment in environments:
             writing.write(
@@ -89,8 +103,7 @@ class FileOutputs:
     def claim(self, *, lineage: str, project: str, epoch: int, serial: int) -> None:
         stamp = Stamp(lineage, project, epoch, serial)
         for path in self._paths():
-            found = read_stamp(path)
-            if isinstance(found, Stamp) and (found.lineage, found.project) == (lineage, project):
+            if _is_ours(path, stamp):
                 stamp_epoch(path, stamp)
 
     def _paths(self) -> tuple[Path, ...]:
@@ -101,14 +114,7 @@ class FileOutputs:
         """By host and port for an address of this host, which every network sees under another name."""
         parts = urlsplit(endpoint.url)
         needle = f":{parts.port}/" if endpoint.on_this_host and parts.port else endpoint.url
-        return any(needle in text for text in self._texts())
-
-    def _texts(self) -> Iterator[str]:
-        for path in (self._places.override, *self._places.values.glob("*.env")):
-            try:
-                yield path.read_text()
-            except FileNotFoundError:
-                continue
+        return any(needle in _text_of(path, otherwise=needle) for path in self._paths())
 
     def _write_keys(self, writing: _Writing, environment: ServiceEnvironment) -> str:
         pairs = {variable: _read_key(Path(file)) for variable, file in environment.key_variables.items()}
@@ -119,8 +125,10 @@ class FileOutputs:
     def _remove_stale(self, writing: _Writing, recorded: Mapping[str, OutputRecord]) -> None:
         """Files of services that want no model any more."""
         present = {output.path for output in writing.outputs}
-        for path in recorded.keys() - present:
-            remove_ours(Path(path), writing.stamp, now=writing.now)
+        for path in sorted(recorded.keys() - present):
+            # A folder that somebody removed took the file along, and what somebody put in its place is not ours.
+            if _is_ours(Path(path), writing.stamp):
+                remove_ours(Path(path), writing.stamp, now=writing.now)
 
 
 class _Writing:
@@ -133,7 +141,7 @@ class _Writing:
         self.repaired: list[str] = []
 
     def write(self, path: Path, body: str, mode: int, service: str = "") -> None:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_folder(path.parent)
         written: Written = write_fenced(path, body, self.stamp, now=self.now, mode=mode)
         if written.backup is not None:
             self.repaired.append(f"{path} had been edited; the edited version is {written.backup}")
@@ -156,10 +164,42 @@ class _Writing:
         return old is None or old.checksum != output.checksum
 
 
+def refuse_foreign(override: Path) -> None:
+    """Before anything is begun: raises NotOurs where the override file could not be written in the end anyway."""
+    if read_stamp(override) is None and os.path.lexists(override):
+        raise NotOurs(f"{override} is there and was not written by us: move it away, or choose another with --output")
+
+
+def _is_ours(path: Path, stamp: Stamp) -> bool:
+    """Whether a file of this project and state stands there, under whichever lease."""
+    found = read_stamp(path)
+    return isinstance(found, Damaged) or (
+        isinstance(found, Stamp) and (found.lineage, found.project) == (stamp.lineage, stamp.project)
+    )
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as exc:
+        raise NotWritten(f"the folder {folder} cannot be made: {exc.strerror}") from exc
+
+
+def _text_of(path: Path, *, otherwise: str) -> str:
+    """What a file says; `otherwise` where that cannot be found out, because nothing is deleted on ignorance."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return ""
+    except OSError:
+        return otherwise
+
+
 def _read_key(file: Path) -> str:
     try:
-        return file.read_text().splitlines()[0]
-    except (OSError, IndexError) as exc:
+        return file.read_text(encoding="utf-8").splitlines()[0]
+    except (OSError, IndexError, UnicodeDecodeError) as exc:
+        why = exc.strerror if isinstance(exc, OSError) else "it holds no text"  # the text itself is a secret
         raise NotWritten(
-            f"the key of a model cannot be read from {file}: {exc}; the environments stay as they were"
+            f"the key of a model cannot be read from {file}: {why}; the environments stay as they were"
         ) from exc

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Protocol
 
 from reconciler.compose.load import LoadRequest, load
 from reconciler.compose.project import Project
 from reconciler.desired import Desired, DesiredSettings, desired
 from reconciler.errors import SourceError
+from reconciler.render import service_environments
 from reconciler.source import Snapshot, Source
 
 
@@ -22,7 +24,25 @@ class Reading:
     describe: str
     """For people: where it was read."""
     origin: str
-    """The folder it was read from; the same project name read from elsewhere is another project."""
+    """The project's folder; the same project name read from another one is another project."""
+
+
+class Reads(Protocol):
+    """What an engine needs: the present reading, as often as it asks."""
+
+    def read(self) -> Reading:
+        """Raises SourceError and InputError; the reading before then still holds."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """One reading for good: a person agreed to the plan that was made of it, and to no other."""
+
+    reading: Reading
+
+    def read(self) -> Reading:
+        return self.reading
 
 
 class Reader:
@@ -39,7 +59,6 @@ class Reader:
         self._source, self._request, self._settings, self._follows = source, request, settings, follows
         self._head = ""
         self._reading: Reading | None = None
-        self._instead: Desired | None = None
         self.last_revision = ""
         """The last revision acted upon, also by an earlier process: history must lead on from it."""
 
@@ -60,28 +79,24 @@ class Reader:
         """The present reading. Raises SourceError and InputError; the one before then still holds."""
         head = self._source.head()
         if self._reading is not None and head == self._head:
-            return self._asked(self._reading)
+            return self._reading
         snapshot = self._source.read()
         self._check_history(snapshot.revision)
         project = load(self._request(snapshot), snapshot.files)
+        wanted = desired(project, self._settings)
+        # A variable that two models claim is refused now, not when both of them run.
+        service_environments(project, {}, api_key_vars(wanted))
         self._reading = Reading(
             project=project,
-            desired=desired(project, self._settings),
+            desired=wanted,
             revision=snapshot.revision,
             describe=snapshot.describe,
-            origin=snapshot.root,
+            origin=project.working_dir,
         )
         self._head, self.last_revision = self._source.head(), snapshot.revision
         if self._head != head:
             self._head = ""  # it moved while we read: what we have is one consistent revision, but look again
-        return self._asked(self._reading)
-
-    def want(self, desired: Desired) -> None:
-        """From now on, whatever the files say, this is what is desired: `destroy` wants nothing."""
-        self._instead = desired
-
-    def _asked(self, reading: Reading) -> Reading:
-        return reading if self._instead is None else replace(reading, desired=self._instead)
+        return self._reading
 
     def _check_history(self, revision: str) -> None:
         if self._follows is None or not self.last_revision or self.last_revision == revision:
@@ -91,3 +106,9 @@ class Reader:
                 f"history was rewritten: {revision[:12]} does not follow {self.last_revision[:12]}, which was applied. "
                 "Nothing changes until it does; to follow it anyway set `allow_rewrite: true` for this project"
             )
+
+
+def api_key_vars(desired: Desired) -> dict[str, str]:
+    """By model key, where the file names a variable of its own for the key."""
+    named = ((key, model.options.get("cloud.api-key-var")) for key, model in desired.judged.items())
+    return {key: option.text for key, option in named if option is not None}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from pathlib import Path
+from typing import TypeVar, overload
 
 from drivers import values
 from reconciler.compose.nodes import Node, fail
@@ -16,36 +17,62 @@ T = TypeVar("T")
 class Section:
     """One mapping of a configuration file. Keys are taken out one by one; `end` refuses those nobody asked for."""
 
-    def __init__(self, node: Node | None, path: tuple[str, ...] = ()) -> None:
+    def __init__(self, node: Node | None, path: tuple[str, ...] = (), *, file: str = "settings") -> None:
         if node is not None and node.value is not None and type(node.value) is not dict:
             raise fail("must be a mapping", node, path)
-        self._node, self._path = node, path
+        self._node, self._path, self._file = node, path, file
         self._left: dict[str, Node] = dict(node.value) if node is not None and node.value else {}
         self._known: list[str] = []
 
-    @property
-    def location(self) -> Location | None:
-        return self._node.location if self._node is not None else None
-
     def text(self, key: str) -> str | None:
-        return self._take(key, "text", lambda node: node.value if type(node.value) is str else None)
+        """Never empty: nothing behind the colon is "not given", a pair of quotes is a mistake."""
+        return self._take(key, _text, "must be text; put it in quotes")
+
+    def path(self, key: str, base: Path) -> Path | None:
+        """A path, relative to `base`."""
+        node = self._left.get(key)
+        text = self.text(key)
+        return None if text is None or node is None else self._absolute(text, base, node, key)
+
+    def paths(self, key: str, base: Path) -> tuple[Path, ...]:
+        """A list of paths, relative to `base`; one alone is a list of one."""
+        node = self._left.get(key)
+        return tuple(self._absolute(text, base, node, key) for text in self.texts(key) if node is not None)
 
     def boolean(self, key: str, default: bool) -> bool:
-        taken = self._take(key, "true or false", lambda node: node.value if type(node.value) is bool else None)
+        taken = self._take(key, lambda node: node.value if type(node.value) is bool else None, "must be true or false")
         return default if taken is None else taken
 
-    def integer(self, key: str, default: int) -> int:
-        taken = self._take(key, "a whole number", lambda node: node.value if type(node.value) is int else None)
+    @overload
+    def integer(self, key: str, default: int) -> int: ...
+    @overload
+    def integer(self, key: str, default: None) -> int | None: ...
+    def integer(self, key: str, default: int | None) -> int | None:
+        """A count: 0 or more."""
+        taken = self._take(key, _count, "must be a whole number, 0 or more")
         return default if taken is None else taken
 
-    def number(self, key: str, default: float) -> float:
-        taken = self._take(key, "a number", lambda n: float(n.value) if type(n.value) in (int, float) else None)
+    def number(self, key: str, default: float, *, most: float) -> float:
+        """From 0 to `most`."""
+
+        def read(node: Node) -> float | None:
+            return float(node.value) if type(node.value) in (int, float) and 0 <= node.value <= most else None
+
+        taken = self._take(key, read, f"must be a number from 0 to {most:g}")
         return default if taken is None else taken
 
-    def seconds(self, key: str, default: float) -> float:
+    def seconds(self, key: str, default: float, *, least: float = 0) -> float:
         """A duration such as `30s` or `10m`, in seconds."""
-        taken = self._parsed(key, values.duration)
-        return default if taken is None else taken
+        node = self._pop(key)
+        if node is None or node.value is None:
+            return default
+        try:
+            given = values.duration(node.text or str(node.value))
+        except ValueError as exc:
+            raise fail(str(exc), node, (*self._path, key)) from None
+        if given is None or given < least:
+            raise fail(f"must be {least:g}s or more", node, (*self._path, key))
+        return given
 
     def texts(self, key: str) -> tuple[str, ...]:
         """A list of texts; one text alone is a list of one."""
@@ -53,32 +80,32 @@ class Section:
         if node is None or node.value is None:
             return ()
         items = node.value if type(node.value) is list else [node]
-        for item in items:
-            if type(item.value) is not str:
-                raise fail("must be text", item, (*self._path, key))
-        return tuple(item.value for item in items)
+        return tuple(self._each(item, key) for item in items)
 
     def mapping(self, key: str) -> dict[str, str]:
         """A mapping of texts to scalars, the scalars as written."""
-        node = self._pop(key)
-        section = Section(node, (*self._path, key))
+        section = Section(self._pop(key), (*self._path, key), file=self._file)
+        for name, child in section._left.items():
+            if child.value is None or type(child.value) in (dict, list):
+                raise fail("must be one value: text, a number, true or false", child, (*section._path, name))
         return {name: child.text or str(child.value) for name, child in section._left.items()}
 
     def section(self, key: str) -> Section:
-        return Section(self._pop(key), (*self._path, key))
+        return Section(self._pop(key), (*self._path, key), file=self._file)
 
     def sections(self, key: str) -> Iterator[Section]:
         node = self._pop(key)
         if node is None or node.value is None:
             return
         if type(node.value) is not list:
-            raise fail("must be a list", node, (*self._path, key))
+            raise fail("must be a list: begin each entry with '- '", node, (*self._path, key))
         for index, item in enumerate(node.value):
-            yield Section(item, (*self._path, f"{key}[{index}]"))
+            yield Section(item, (*self._path, f"{key}[{index}]"), file=self._file)
 
     def wrong(self, message: str, key: str = "") -> InputError:
         """An error about this section, to be raised."""
-        return InputError(message, self.location or Location("settings"), path=".".join((*self._path, key)).rstrip("."))
+        place = self._node.location if self._node is not None else Location(self._file)
+        return InputError(message, place, path=".".join((*self._path, key)).rstrip("."))
 
     def end(self) -> None:
         """Raises InputError for a key that is not known here."""
@@ -91,20 +118,33 @@ class Section:
         self._known.append(key)
         return self._left.pop(key, None)
 
-    def _take(self, key: str, what: str, read: Callable[[Node], T | None]) -> T | None:
+    def _take(self, key: str, read: Callable[[Node], T | None], otherwise: str) -> T | None:
         node = self._pop(key)
         if node is None or node.value is None:
             return None
         value = read(node)
         if value is None:
-            raise fail(f"must be {what}", node, (*self._path, key))
+            raise fail(otherwise, node, (*self._path, key))
         return value
 
-    def _parsed(self, key: str, parse: Callable[[str], T | None]) -> T | None:
-        node = self._pop(key)
-        if node is None or node.value is None:
-            return None
+    def _each(self, item: Node, key: str) -> str:
+        text = _text(item)
+        if text is None:
+            raise fail("must be text; put it in quotes", item, (*self._path, key))
+        return text
+
+    def _absolute(self, text: str, base: Path, node: Node, key: str) -> Path:
         try:
-            return parse(node.text or str(node.value))
-        except ValueError as exc:
-            raise fail(str(exc), node, (*self._path, key)) from None
+            return base / Path(text).expanduser()
+        except RuntimeError:
+            raise fail(
+                f"there is no user whose home {text.split('/')[0]!r} could be", node, (*self._path, key)
+            ) from None
+
+
+def _text(node: Node) -> str | None:
+    return node.value if type(node.value) is str and node.value else None
+
+
+def _count(node: Node) -> int | None:
+    return node.value if type(node.value) is int and node.value >= 0 else None

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from reconciler.sections import Section
 
 NAME = "compose-model-reconciler"
+MIN_LEASE_TTL_S = 45
+"""Seconds. A call may take 30 s and must end within the lease; a quarter of it may have passed before it is renewed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,30 +103,43 @@ class Settings:
 
 def default_settings(environment: Mapping[str, str]) -> Settings:
     """Where everything lies when nobody says otherwise, by the XDG base directories."""
-    home = Path(environment.get("HOME") or os.path.expanduser("~"))
-    state = Path(environment.get("XDG_STATE_HOME") or home / ".local" / "state") / NAME
-    data = Path(environment.get("XDG_DATA_HOME") or home / ".local" / "share") / NAME
+    state = _xdg(environment, "XDG_STATE_HOME", ".local/state") / NAME
+    data = _xdg(environment, "XDG_DATA_HOME", ".local/share") / NAME
     return Settings(
         state=environment.get("RECONCILE_STATE") or f"sqlite://{state / 'state.db'}",
         state_dir=state,
-        models_dir=Path(environment.get("RECONCILE_MODELS") or data / "models"),
+        models_dir=Path(environment.get("RECONCILE_MODELS") or data / "models").absolute(),
     )
+
+
+def config_folder(environment: Mapping[str, str]) -> Path:
+    """Where settings are looked for when nobody names them."""
+    return _xdg(environment, "XDG_CONFIG_HOME", ".config") / NAME
+
+
+def _xdg(environment: Mapping[str, str], variable: str, otherwise: str) -> Path:
+    """A base directory; a relative one in the variable is to be ignored, says the specification."""
+    given = Path(environment.get(variable, ""))
+    home = Path(environment.get("HOME") or os.path.expanduser("~"))
+    return given if given.is_absolute() else (home / otherwise).absolute()
 
 
 def read_settings(path: Path, data: bytes, environment: Mapping[str, str]) -> Settings:
     """The settings that a file asks for. Relative paths are relative to the file. Raises InputError with the place."""
+    from reconciler.compose.nodes import fail
     from reconciler.compose.reader import read_documents
     from reconciler.sections import Section
 
     documents = read_documents(data, str(path))
-    root = Section(documents[0].root if documents else None)
+    if len(documents) > 1:
+        raise fail("settings are one document; everything behind '---' would be overlooked", documents[1].root)
+    root = Section(documents[0].root if documents else None, file=str(path))
     base, defaults = path.resolve().parent, default_settings(environment)
-    state_dir = _path(root.text("state_dir"), base) or defaults.state_dir
-    state = root.text("state")
+    state_dir = root.path("state_dir", base) or defaults.state_dir
     result = Settings(
-        state=state or (f"sqlite://{state_dir / 'state.db'}" if state_dir != defaults.state_dir else defaults.state),
+        state=_state(root, base) or environment.get("RECONCILE_STATE") or f"sqlite://{state_dir / 'state.db'}",
         state_dir=state_dir,
-        models_dir=_path(root.text("models_dir"), base) or defaults.models_dir,
+        models_dir=root.path("models_dir", base) or defaults.models_dir,
         default_platform=root.text("default_platform"),
         provider_platforms=MappingProxyType(root.mapping("provider_platforms")),
         default_options=MappingProxyType(root.mapping("default_options")),
@@ -133,14 +148,36 @@ def read_settings(path: Path, data: bytes, environment: Mapping[str, str]) -> Se
         policy=_policy(root.section("policy")),
         local=_local(root.section("llamacpp"), base),
         timing=_timing(root.section("timing")),
-        projects=tuple(_project(section, base) for section in root.sections("projects")),
+        projects=_projects(root, base),
     )
     root.end()
     return result
 
 
+def _state(root: Section, base: Path) -> str | None:
+    """The store's URL; a relative path in it is relative to the settings, like every other."""
+    written = root.text("state")
+    if written is None:
+        return None
+    scheme, colon, rest = written.partition(":")
+    if written == "memory:" or rest.startswith("/") or (colon and scheme != "sqlite"):
+        return written
+    return f"sqlite://{base / Path(rest if colon else written).expanduser()}"
+
+
+def _projects(root: Section, base: Path) -> tuple[ProjectSettings, ...]:
+    found: dict[tuple[object, ...], ProjectSettings] = {}
+    for section in root.sections("projects"):
+        project = _project(section, base)
+        same = (project.checkout, project.subfolder, project.ref, project.files, project.name)
+        if same in found:
+            raise section.wrong("the same project twice; give one of them another name, ref, subfolder or files")
+        found[same] = project
+    return tuple(found.values())
+
+
 def _project(section: Section, base: Path) -> ProjectSettings:
-    checkout = _path(section.text("checkout"), base)
+    checkout = section.path("checkout", base)
     if checkout is None:
         raise section.wrong("a project needs its 'checkout': the folder of the git repository")
     source = section.text("source") or "commit"
@@ -155,7 +192,7 @@ def _project(section: Section, base: Path) -> ProjectSettings:
         files=section.texts("files"),
         profiles=section.texts("profiles"),
         env_files=section.texts("env_files"),
-        output=_path(section.text("output"), base),
+        output=section.path("output", base),
         roll_out=section.boolean("roll_out", False),
         allow_rewrite=section.boolean("allow_rewrite", False),
         trust_owner=section.boolean("trust_owner", False),
@@ -166,15 +203,15 @@ def _project(section: Section, base: Path) -> ProjectSettings:
 
 def _policy(section: Section) -> Policy:
     standard = Policy()
-    most = section.integer("max_models", -1)
+    most = section.integer("max_models", None)
     result = Policy(
         allowed_platforms=section.texts("allowed_platforms"),
         allowed_regions=section.texts("allowed_regions"),
         allowed_instance_types=section.texts("allowed_instance_types"),
         allowed_registries=section.texts("allowed_registries"),
-        max_models=most if most >= 0 else None,
+        max_models=most,
         max_removals=section.integer("max_removals", standard.max_removals),
-        max_removed_fraction=section.number("max_removed_fraction", standard.max_removed_fraction),
+        max_removed_fraction=section.number("max_removed_fraction", standard.max_removed_fraction, most=1.0),
         allow_empty=section.boolean("allow_empty", standard.allow_empty),
     )
     section.end()
@@ -183,28 +220,36 @@ def _policy(section: Section) -> Policy:
 
 def _local(section: Section, base: Path) -> LocalSettings:
     result = LocalSettings(
-        server=_path(section.text("server"), base),
-        bind=section.text("bind") or "auto",
-        models_roots=tuple(base / root for root in section.texts("models_roots")),
+        server=section.path("server", base),
+        bind=_bind(section),
+        models_roots=section.paths("models_roots", base),
         insecure_registries=section.texts("insecure_registries"),
     )
     section.end()
     return result
 
 
+def _bind(section: Section) -> str:
+    written = section.text("bind") or "auto"
+    if written not in ("auto", "localhost"):
+        from ipaddress import ip_address
+
+        try:
+            ip_address(written)
+        except ValueError:
+            raise section.wrong("must be an address of this host, 'localhost' or 'auto'", "bind") from None
+    return written
+
+
 def _timing(section: Section) -> Timing:
     standard = Timing()
     result = Timing(
-        poll_interval_s=section.seconds("poll_interval", standard.poll_interval_s),
+        poll_interval_s=section.seconds("poll_interval", standard.poll_interval_s, least=1),
         local_bake_s=section.seconds("local_bake", standard.local_bake_s),
         cloud_bake_s=section.seconds("cloud_bake", standard.cloud_bake_s),
         local_removal_grace_s=section.seconds("local_removal_grace", standard.local_removal_grace_s),
         cloud_removal_grace_s=section.seconds("cloud_removal_grace", standard.cloud_removal_grace_s),
-        lease_ttl_s=section.seconds("lease_ttl", standard.lease_ttl_s),
+        lease_ttl_s=section.seconds("lease_ttl", standard.lease_ttl_s, least=MIN_LEASE_TTL_S),
     )
     section.end()
     return result
-
-
-def _path(text: str | None, base: Path) -> Path | None:
-    return None if text is None else base / Path(text).expanduser()

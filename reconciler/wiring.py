@@ -16,7 +16,7 @@ from reconciler.clock import SystemClock
 from reconciler.compose.load import LoadRequest
 from reconciler.desired import DesiredSettings
 from reconciler.diff import Rules
-from reconciler.reading import Reader
+from reconciler.reading import Reader, Reads
 from reconciler.settings import ProjectSettings, Settings
 from reconciler.source import Snapshot
 
@@ -162,7 +162,7 @@ def service_reader(project: ProjectSettings, settings: Settings, environment: Ma
 def build_engine(
     *,
     settings: Settings,
-    reader: Reader,
+    reader: Reads,
     store: Store,
     places: Callable[[Project], Places],
     manner: Manner,

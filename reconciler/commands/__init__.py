@@ -50,9 +50,10 @@ _WITH_VALUE = frozenset(
     (
         *("-f", "--file", "-p", "--project-name", "--profile", "--env-file", "--project-directory"),
         *("--config", "--state", "--allow-variable", "--format", "--output", "--timeout"),
+        *("--service", "--limit", "-n", "--lines", "--deployment", "--as", "--mode"),
     )
 )
-"""Options before the command whose next word is their value, and so not the command."""
+"""Options of any command whose next word is their value: before the command, that word is not the command."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class Parsed:
 
 
 def parse(given: Sequence[str]) -> Parsed:
-    """Which command it is, with its arguments. Exits with 2 for arguments that make no sense, as argparse does.
+    """Which command it is, with its arguments. Raises SystemExit for `--help` and for arguments that make no sense.
 
     Options of the project may stand before the name of the command, as with docker compose.
     """

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING
 
 from reconciler.commands.project import NothingRecorded, add_project_arguments, say
 from reconciler.commands.record import one_project, opened
+from reconciler.errors import InputError, Location
+from reconciler.options import nearest
+from reconciler.text import clean
 
 if TYPE_CHECKING:
-    from state.record import Change, Recorded
+    from state.record import Change, DeploymentRecord, Recorded
 
 EXAMPLES = """\
 examples:
@@ -33,9 +36,13 @@ def run(arguments: argparse.Namespace) -> int:
     from reconciler.wiring import holder
     from state.record import Append, Event
 
+    if arguments.deployment is not None and arguments.command != "forget":
+        raise InputError("--deployment goes with forget", Location("command line"))
     clock = SystemClock()
     with opened(arguments, readonly=False) as store:
         project = one_project(arguments, store)
+        # Judged before the lease is taken, so that a mistake disturbs nobody and leaves no trace.
+        changes_for(arguments.command, arguments.model, arguments.deployment, store.load(project))
         tenure = Tenure(store, project, holder(), clock.monotonic)
         try:
             known = store.load(project)
@@ -44,31 +51,38 @@ def run(arguments: argparse.Namespace) -> int:
             store.commit(tenure.lease, [*changes, Append(event)])
         finally:
             tenure.release()
-    say(done)
+    say(clean(done))
     return 0
 
 
 def changes_for(command: str, model: str, deployment: str | None, known: Recorded) -> tuple[Sequence[Change], str]:
     """What the command writes, and the sentence that says so. Raises NothingRecorded for what is not there."""
-    from state.record import DropDeployment, ModelRecord, PutModel
+    from state.record import DropDeployment, ModelRecord, PutDeployment, PutModel
 
     own = [record for record in known.deployments.values() if record.deployment.model == model]
-    if not own and model not in known.models:
-        raise NothingRecorded(f"no model '{model}' is recorded in {known.project}")
+    there = {*known.models, *(record.deployment.model for record in known.deployments.values())}
+    if model not in there:
+        hint = nearest(model, there)
+        others = f"did you mean '{hint}'?" if hint else f"there are {', '.join(sorted(there)) or 'none'}"
+        raise NothingRecorded(f"no model '{model}' is recorded in {known.project} ({others})")
     book = known.models.get(model, ModelRecord(key=model))
     if command == "forget":
         return [DropDeployment(_one(own, deployment, model))], f"{model}: forgotten; the platform was not touched"
     if command == "resume":
-        return [PutModel(replace(book, halted="", attempts=0, next_try_at=None))], f"{model}: will be tried again"
+        fresh = PutModel(replace(book, halted="", attempts=0, next_try_at=None))
+        again = [PutDeployment(replace(record, next_call_at=None, failed_calls=0)) for record in own]
+        return [fresh, *again], f"{model}: will be tried again"
     protected = command == "protect"
     sentence = f"{model}: {'never deleted from now on' if protected else 'may be deleted again'}"
     return [PutModel(replace(book, protected=protected))], sentence
 
 
-def _one(own: Sequence[object], deployment: str | None, model: str) -> str:
-    ids = [record.deployment.id for record in own]  # type: ignore[attr-defined]
+def _one(own: Sequence[DeploymentRecord], deployment: str | None, model: str) -> str:
+    ids = [record.deployment.id for record in own]
     if deployment is not None and deployment in ids:
         return deployment
     if deployment is None and len(ids) == 1:
-        return str(ids[0])
+        return ids[0]
+    if not ids:
+        raise NothingRecorded(f"{model} has no deployment to forget")
     raise NothingRecorded(f"{model} has {len(ids)} deployments ({', '.join(ids)}); name one with --deployment ID")

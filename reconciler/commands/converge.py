@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
+import shlex
 import sys
 from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from drivers.base import Phase
 from drivers.values import duration
 from reconciler.clock import SystemClock
-from reconciler.commands.project import ProjectContext, print_warning, say
+from reconciler.commands.project import ProjectContext, durable_store, print_warning, say
 from reconciler.commands.up import exit_code, plan_now, print_problem, show
-from reconciler.diff import Removals
+from reconciler.diff import GONE, Removals
 from reconciler.engine import Engine, Manner, PassResult
 from reconciler.errors import InputError, Location, Refused
 from reconciler.plan import Action, Plan
 from reconciler.progress import Progress, Row, open_progress
+from reconciler.publish import refuse_foreign
+from reconciler.reading import Pinned, Reading, Reads
+from reconciler.text import clean
+from state.store import StateError
 
 if TYPE_CHECKING:
     from state.record import DeploymentRecord, Recorded
@@ -28,50 +36,89 @@ if TYPE_CHECKING:
 def converge(context: ProjectContext, arguments: argparse.Namespace) -> int:
     """Plan, ask, act. Returns the exit code: 0 when everything desired is ready and written."""
     limit = timeout_s(arguments.timeout)
+    reading = context.reading
     plan = plan_now(context, forced=arguments.force, refresh=False)
-    _check_origin(context, forced=arguments.force)
+    if not arguments.force:
+        check_origin(context, "take the project over with --force")
     if arguments.format == "text" and not arguments.quiet:
         show(plan, "text")
-    for problem in context.reading.desired.problems:
+    for problem in reading.desired.problems:
         print_problem(str(problem))
-    if plan.refusals and not context.reading.desired.problems:
-        return 3
+    if plan.refusals and not reading.desired.problems:
+        return _nothing_done(plan, arguments)
+    if _nothing_to_do(context, plan):
+        if arguments.format != "text":
+            show(plan, arguments.format)
+        say("no service wants a model; nothing to do")
+        return 0
     confirmed = arguments.yes or _confirm(plan)
-    engine = make_engine(context, arguments, confirmed=confirmed)
-    try:
-        with open_progress(sys.stderr, quiet=arguments.quiet) as progress:
-            result = run_until_done(engine, progress, limit)
-    finally:
-        engine.close()
+    with (
+        engine_for(context, arguments, Pinned(reading), confirmed=confirmed) as engine,
+        open_progress(sys.stderr, quiet=arguments.quiet) as progress,
+    ):
+        result = run_until_done(engine, progress, limit)
     if arguments.format != "text" and result.plan is not None:
         show(result.plan, arguments.format)
-    return _conclude(context, result, confirmed)
+    return _conclude(reading, result, confirmed, quiet=arguments.format != "text")
 
 
-def make_engine(context: ProjectContext, arguments: argparse.Namespace, *, confirmed: bool) -> Engine:
-    """An engine for the files as they lie, with a store that is made where none ever was."""
+@contextmanager
+def engine_for(
+    context: ProjectContext,
+    arguments: argparse.Namespace,
+    reads: Reads,
+    *,
+    confirmed: bool,
+    override: Path | None = None,
+) -> Iterator[Engine]:
+    """An engine for one reading, with a store that is made where none ever was; its lease is kept while it works, and
+    given back. `override` is where that file is looked for when neither --output nor a Compose file says so."""
+    from reconciler.timers import Ticker
     from reconciler.wiring import LaunchWords, RuleBook, beside_compose, build_engine, holder, places_for
 
-    wish = Path(arguments.output) if getattr(arguments, "output", None) else None
-    return build_engine(
-        settings=context.settings,
-        reader=context.reader,
-        store=context.open_store(create=True),
-        places=lambda project: places_for(context.settings, project, wish or beside_compose(project)),
-        manner=Manner(
-            rules=RuleBook(context.settings),
-            policy=context.settings.policy,
-            holder=holder(),
-            lease_ttl_s=context.settings.timing.lease_ttl_s,
-            roll_out=getattr(arguments, "roll_out", False),
-            removals=Removals.CONFIRMED if confirmed else Removals.HELD,
-            forced=arguments.force,
-        ),
-        drivers=context.drivers,
-        launch=LaunchWords(
-            environment=os.environ, env_files=tuple(arguments.env_files), profiles=tuple(arguments.profiles)
-        ),
-    )
+    # Without a handler of its own, Python writes every warning of ours into the middle of the progress.
+    logging.getLogger("reconciler").addHandler(logging.NullHandler())
+    logging.getLogger("drivers").addHandler(logging.NullHandler())
+    wish = Path(arguments.output) if arguments.output is not None else override
+    settings, project = context.settings, reads.read().project
+    places = places_for(settings, project, wish or beside_compose(project))
+    refuse_foreign(places.override)
+    with closing(durable_store(settings)) as store:
+        engine = build_engine(
+            settings=settings,
+            reader=reads,
+            store=store,
+            places=lambda project: places,
+            manner=Manner(
+                rules=RuleBook(settings),
+                policy=settings.policy,
+                holder=holder(),
+                lease_ttl_s=settings.timing.lease_ttl_s,
+                roll_out=getattr(arguments, "roll_out", False),
+                removals=Removals.CONFIRMED if confirmed else Removals.HELD,
+                forced=arguments.force,
+            ),
+            drivers=context.drivers,
+            launch=LaunchWords(
+                environment=os.environ, env_files=tuple(arguments.env_files), profiles=tuple(arguments.profiles)
+            ),
+        )
+        keeper = Ticker("lease", settings.timing.lease_ttl_s / 8, partial(_keep, engine))
+        keeper.start()
+        try:
+            yield engine
+        finally:
+            keeper.stop()
+            with suppress(StateError):  # closing the store frees the lease as well
+                engine.close()
+
+
+def _keep(engine: Engine) -> None:
+    """A pass may last longer than the lease: calls are slow, and restarting services is slower."""
+    tenure = engine.tenure
+    if tenure is not None:
+        with suppress(StateError):  # the next write says it, in the thread that can stop for it
+            tenure.keep()
 
 
 def run_until_done(engine: Engine, progress: Progress, limit_s: float) -> PassResult:
@@ -86,12 +133,8 @@ def run_until_done(engine: Engine, progress: Progress, limit_s: float) -> PassRe
                 progress.say(f"warning: {text}")
         if result.known is not None:
             progress.update(tuple(rows(result.known, clock.now())), clock.monotonic())
-        if result.trouble:
-            raise InputError(result.trouble, Location("source"))
         if not result.pending or clock.monotonic() >= deadline:
             return result
-        if engine.tenure is not None:
-            engine.tenure.keep()
         clock.sleep(min(result.look_again_s, max(deadline - clock.monotonic(), 0.0), 5.0))
 
 
@@ -121,15 +164,31 @@ def _errors(result: PassResult) -> Iterator[str]:
     return (f"{done.step.model}: {done.error}" for done in result.applied if done.error is not None)
 
 
-def _conclude(context: ProjectContext, result: PassResult, confirmed: bool) -> int:
+def _nothing_done(plan: Plan, arguments: argparse.Namespace) -> int:
+    """The guards' no, in words where the plan did not already show it."""
+    if arguments.format != "text":
+        show(plan, arguments.format)
+    for verdict in plan.refusals:
+        place = f"{verdict.location}: " if verdict.location else ""
+        print_problem(f"{place}{verdict.text} (guard '{verdict.guard}'; nothing was done)")
+    return 3
+
+
+def _nothing_to_do(context: ProjectContext, plan: Plan) -> bool:
+    """No models, and none before: not even a record is made."""
+    known = context.recorded(plan.project)
+    return not (context.reading.desired.judged or known.deployments or known.outputs)
+
+
+def _conclude(reading: Reading, result: PassResult, confirmed: bool, *, quiet: bool) -> int:
     plan = result.plan
     assert plan is not None
     for step in plan.steps:
-        if step.action is Action.WAIT and step.model not in context.reading.desired.refused:
+        if step.action is Action.WAIT and step.model not in reading.desired.refused:
             print_warning(f"{step.model}: {step.cause}")
     if plan.refusals:
         return exit_code(plan, problems=bool(result.problems), detailed=False)
-    waiting = sorted(set(context.reading.desired.models) - set(plan.unchanged))
+    waiting = sorted(set(reading.desired.models) - set(plan.unchanged))
     if result.pending:
         print_warning("time is up; what was begun is recorded and goes on with the next run")
         return 1
@@ -138,42 +197,49 @@ def _conclude(context: ProjectContext, result: PassResult, confirmed: bool) -> i
     if waiting or result.problems:
         return 1
     ready = len(plan.unchanged)
-    say(f"{ready} model{'' if ready == 1 else 's'} ready; {_written(result)}")
+    if not quiet:
+        say(f"{ready} model{'' if ready == 1 else 's'} ready{_written(result)}")
     return 0
 
 
 def _written(result: PassResult) -> str:
     override = next((out.path for out in result.published.outputs if not out.service), None)
-    return f"start the services with: docker compose -f … -f {override} up" if override else "nothing to write"
+    return f"; start the services with: docker compose -f … -f {shlex.quote(override)} up" if override else ""
 
 
 def _confirm(plan: Plan) -> bool:
     """Ask whether to delete what is gone from the file; without a terminal the answer is no."""
-    going = sorted({step.model for step in plan.steps if step.action is Action.DELETE and not step.location})
+    going = sorted({step.model for step in plan.steps if step.action is Action.DELETE and step.cause == GONE})
     if not going:
         return True
     if not sys.stdin.isatty():
         print_warning(f"gone from the file and kept: {', '.join(going)}; run with --yes to delete")
         return False
-    sys.stderr.write(f"Delete {', '.join(going)}? Services that use it lose it. [y/N] ")
+    return agreed(f"Delete {', '.join(going)}? Services that use it lose it.")
+
+
+def agreed(question: str) -> bool:
+    """A person's yes, asked for in a terminal."""
+    sys.stderr.write(f"{clean(question)} [y/N] ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
-def _check_origin(context: ProjectContext, *, forced: bool) -> None:
-    """Two checkouts with one project name would take turns deleting each other's models."""
-    source = context.recorded(context.reading.project.name).source
-    here = context.reading.origin
-    if source is not None and source.origin and source.origin != here and not forced:
+def check_origin(context: ProjectContext, remedy: str) -> None:
+    """Two checkouts with one project name would take turns deleting each other's models. Raises Refused."""
+    name, here = context.reading.project.name, context.reading.origin
+    source = context.recorded(name).source
+    if source is not None and source.origin and source.origin != here:
         raise Refused(
-            f"project '{context.reading.project.name}' was reconciled from {source.origin} before, not from {here}: "
-            "give this one another name with -p NAME, or take the project over with --force"
+            f"project '{name}' was reconciled from {source.origin} before, not from {here}: "
+            f"give this one another name with -p NAME, or {remedy}"
         )
 
 
 def timeout_s(text: str) -> float:
-    """`--timeout` in seconds. Raises InputError."""
+    """`--timeout` in seconds; `off` waits for ever. Raises InputError."""
     try:
-        return duration(text) or float("inf")
+        given = duration(text)
     except ValueError as exc:
         raise InputError(f"--timeout: {exc}", Location("command line")) from None
+    return float("inf") if given is None else given

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from drivers.errors import DriverError
 from reconciler.commands.project import add_settings_arguments, say, settings_from
 from reconciler.settings import Settings
+from reconciler.text import clean
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
         say(json.dumps([asdict(check) for check in found], indent=2))
     else:
         for check in found:
-            say(f"{'✓' if check.ok else '✗' if check.needed else '–'} {check.name}: {check.text}")
+            say(clean(f"{'✓' if check.ok else '✗' if check.needed else '–'} {check.name}: {check.text}"))
     return 0 if all(check.ok or not check.needed for check in found) else 1
 
 
@@ -51,21 +52,33 @@ def checks(settings: Settings) -> Iterator[Check]:
 
 
 def _state(settings: Settings) -> Check:
+    from contextlib import closing
+
     from state.open import open_store
     from state.store import StateError, StateLost, StateMissing
 
     try:
-        store = open_store(settings.state, readonly=True)
+        with closing(open_store(settings.state, readonly=True)) as store:
+            count = len(store.projects())
+            text = f"{settings.state}, lineage {store.lineage}, {count} project{'' if count == 1 else 's'}"
     except StateLost as error:
-        return Check("state", False, str(error))
+        return Check("state", False, f"{error}. {_copies(settings)}")
     except StateMissing:
         return Check("state", True, f"none yet at {settings.state}; the first run makes it")
     except StateError as error:
         return Check("state", False, str(error))
-    projects = store.projects()
-    text = f"{settings.state}, lineage {store.lineage}, {len(projects)} project{'' if len(projects) == 1 else 's'}"
-    store.close()
     return Check("state", True, text)
+
+
+def _copies(settings: Settings) -> str:
+    from state.backup import backups
+    from state.open import state_path
+
+    path = state_path(settings.state)
+    found = backups(path)
+    if not found:
+        return f"There is no copy; to begin again, move {path}.lineage away: what runs is then nobody's"
+    return f"{len(found)} copies, the newest: copy {found[0]} to {path}"
 
 
 def _server(settings: Settings) -> Check:
@@ -84,7 +97,7 @@ def _models(settings: Settings) -> Check:
 
     try:
         count = len(Drivers(settings, os.environ).models.ls())
-    except DriverError as error:
+    except (DriverError, OSError) as error:
         return Check("model files", False, str(error))
     return Check("model files", True, f"{count} in {settings.models_dir}")
 
@@ -97,8 +110,6 @@ def _command(name: str, remedy: str, *, needed: bool) -> Check:
 def _space(settings: Settings) -> Check:
     from reconciler.text import byte_size
 
-    folder = settings.models_dir
-    while not folder.exists():
-        folder = folder.parent
+    folder = next(each for each in (settings.models_dir, *settings.models_dir.parents) if os.path.isdir(each))
     free = shutil.disk_usage(folder).free
     return Check("disk", free > 2 * 2**30, f"{byte_size(free)} free for models under {folder}", needed=False)

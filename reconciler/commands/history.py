@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 
-from reconciler.commands.project import add_project_arguments, say
+from reconciler.commands.project import add_project_arguments, count, say
 from reconciler.commands.record import opened, project_names
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=("text", "json"), default="text")
-    parser.add_argument("--limit", type=int, default=50, metavar="N", help="the newest N (default: 50)")
+    parser.add_argument("--limit", type=count, default=50, metavar="N", help="the newest N (default: 50)")
     add_project_arguments(parser)
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 
-from reconciler.commands.project import NothingRecorded, add_project_arguments, say, settings_from
+from reconciler.commands.project import NothingRecorded, add_project_arguments, count, say, settings_from
 from reconciler.commands.record import one_project, opened
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL")
-    parser.add_argument("-n", "--lines", type=int, default=100, metavar="N", help="the last N lines (default: 100)")
+    parser.add_argument("-n", "--lines", type=count, default=100, metavar="N", help="the last N lines (default: 100)")
     add_project_arguments(parser)
 
 

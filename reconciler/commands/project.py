@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from contextlib import closing
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reconciler.errors import InputError, Location, ReconcilerError
-from reconciler.settings import NAME, Settings, default_settings, read_settings
+from reconciler.errors import InputError, Location, ReconcilerError, SourceError
+from reconciler.settings import Settings, config_folder, default_settings, read_settings
 
 if TYPE_CHECKING:
     from reconciler.compose.load import LoadRequest
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from reconciler.wiring import Drivers
     from state.record import Recorded
     from state.store import Store
+
+
+MOST = 1_000_000
+"""Events or lines that one command shows."""
 
 
 def add_settings_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,26 +55,46 @@ def add_project_arguments(parser: argparse.ArgumentParser) -> None:
     add_settings_arguments(parser)
 
 
+def count(text: str) -> int:
+    """The type of an argument that says how many."""
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:10]) <= MOST):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {MOST}")
+    return int(text)
+
+
+def add_output_argument(parser: argparse._ActionsContainer) -> None:
+    """--output."""
+    parser.add_argument(
+        "--output", metavar="PATH", help="the override file, or its folder (default: beside the Compose file)"
+    )
+
+
 def settings_from(arguments: argparse.Namespace) -> Settings:
     """The settings that --config names, else those in the user's configuration folder, else the defaults."""
     environment = os.environ
-    home = Path(environment.get("XDG_CONFIG_HOME") or Path.home() / ".config") / NAME / "reconciler.yaml"
-    chosen = Path(arguments.config) if arguments.config else home
+    chosen = settings_file(arguments)
     try:
         settings = read_settings(chosen, chosen.read_bytes(), environment)
     except FileNotFoundError:
-        if arguments.config:
+        if arguments.config is not None:
             raise InputError(
                 "there is no such file; name the settings with --config FILE", Location(str(chosen))
             ) from None
         settings = default_settings(environment)
     except OSError as exc:
         raise InputError(f"the settings cannot be read: {exc.strerror}", Location(str(chosen))) from exc
-    if arguments.state:
+    if arguments.state is not None:
         settings = replace(settings, state=arguments.state)
     if getattr(arguments, "allow_unknown_options", False):
         settings = replace(settings, allow_unknown_options=True)
     return settings
+
+
+def settings_file(arguments: argparse.Namespace) -> Path:
+    """Where the settings are looked for: --config, else the user's configuration folder."""
+    if arguments.config is not None:
+        return Path(arguments.config)
+    return config_folder(os.environ) / "reconciler.yaml"
 
 
 class ProjectContext:
@@ -77,6 +102,7 @@ class ProjectContext:
 
     def __init__(self, arguments: argparse.Namespace) -> None:
         self._arguments = arguments
+        self._recorded: dict[str, Recorded] = {}
 
     @cached_property
     def settings(self) -> Settings:
@@ -95,7 +121,7 @@ class ProjectContext:
         from reconciler.source.worktree import WorktreeSource
         from reconciler.wiring import desired_settings
 
-        root = self._arguments.project_directory or os.getcwd()
+        root = self._arguments.project_directory or _here()
         return Reader(WorktreeSource(root), self._request, desired_settings(self.settings, os.environ))
 
     @cached_property
@@ -106,31 +132,35 @@ class ProjectContext:
             print_warning(warning)
         return reading
 
-    def open_store(self, *, create: bool = False, readonly: bool = False) -> Store:
-        """Raises StateError."""
-        from state.open import open_store
-
-        return open_store(self.settings.state, create=create, readonly=readonly)
-
     def recorded(self, project: str) -> Recorded:
-        """What is recorded of a project, without writing anything anywhere; nothing where there is no state yet."""
+        """What was recorded of a project when first asked for, without writing anything anywhere; nothing where there
+        is no state yet. Raises StateError."""
+        if project not in self._recorded:
+            self._recorded[project] = self._load(project)
+        return self._recorded[project]
+
+    def _load(self, project: str) -> Recorded:
+        from state.open import open_store
         from state.record import Recorded
         from state.store import StateLost, StateMissing
 
         try:
-            store = self.open_store(readonly=True)
+            store = open_store(self.settings.state, readonly=True)
         except StateLost:
             raise
         except StateMissing:
             return Recorded(project=project, lineage="", serial=0, epoch=0)
-        try:
+        with closing(store):
             return store.load(project)
-        finally:
-            store.close()
 
     @cached_property
     def _stdin(self) -> bytes | None:
-        return sys.stdin.buffer.read() if "-" in self._arguments.files else None
+        if "-" not in self._arguments.files:
+            return None
+        try:
+            return sys.stdin.buffer.read()
+        except OSError as exc:
+            raise SourceError(f"the standard input cannot be read: {exc.strerror}") from exc
 
     def _request(self, snapshot: Snapshot) -> LoadRequest:
         from reconciler.compose.load import LoadRequest
@@ -139,7 +169,7 @@ class ProjectContext:
         return LoadRequest(
             files=tuple(given.files),
             stdin=self._stdin,
-            cwd=os.getcwd(),
+            cwd=_here(),
             project_name=given.project_name,
             profiles=tuple(given.profiles),
             env_files=tuple(given.env_files),
@@ -147,6 +177,27 @@ class ProjectContext:
             environment=os.environ,
             allow_variables=self.settings.allow_variables | frozenset(given.allow_variable),
         )
+
+
+def _here() -> str:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        raise SourceError(
+            "the current directory was removed; change to another one, or name the files with -f"
+        ) from None
+
+
+def durable_store(settings: Settings) -> Store:
+    """The record for a command that acts on platforms; made where none ever was. Raises StateError."""
+    from state.open import open_store
+    from state.store import StateError
+
+    if settings.state == "memory:":
+        raise StateError(
+            "a record in memory ends with this command, and nobody would know of what it started: use `sqlite:PATH`"
+        )
+    return open_store(settings.state, create=True)
 
 
 def print_warning(text: str) -> None:

@@ -27,15 +27,18 @@ def opened(arguments: argparse.Namespace, *, readonly: bool) -> Iterator[Store]:
 
 
 def project_names(arguments: argparse.Namespace, store: Store) -> tuple[str, ...]:
-    """The project that is named, or that the files here are; without either, all that are recorded."""
-    if arguments.project_name:
-        return (arguments.project_name,)
-    if arguments.files:
-        return (ProjectContext(arguments).reading.project.name,)
+    """The project that is named, or that the files here are; without either, all that are recorded.
+
+    Raises NothingRecorded for one that is named and not recorded.
+    """
     recorded = store.projects()
+    if arguments.project_name is not None:
+        return (_known(arguments.project_name, recorded),)
+    if arguments.files:
+        return (_known(ProjectContext(arguments).reading.project.name, recorded),)
     try:
         here = ProjectContext(arguments).reader.read().project.name
-    except ReconcilerError:
+    except ReconcilerError:  # files that are broken or not there say nothing about what is recorded
         return recorded
     return (here,) if here in recorded else recorded
 
@@ -46,4 +49,14 @@ def one_project(arguments: argparse.Namespace, store: Store) -> str:
     if len(names) == 1:
         return names[0]
     found = f"several projects are recorded ({', '.join(names)})" if names else "no project is recorded"
-    raise NothingRecorded(f"{found}; name one with -p NAME")
+    raise NothingRecorded(f"{found}; name one with -p NAME" if names else f"{found}; `reconcile` records one")
+
+
+def _known(name: str, recorded: tuple[str, ...]) -> str:
+    from reconciler.options import nearest
+
+    if name in recorded:
+        return name
+    hint = nearest(name, recorded)
+    others = f" (did you mean '{hint}'?)" if hint else f"; there are {', '.join(recorded)}" if recorded else ""
+    raise NothingRecorded(f"nothing is recorded of a project '{name}'{others}")

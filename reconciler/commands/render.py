@@ -20,8 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from reconciler.engine import api_key_vars
-    from reconciler.publish import Places, values_file
+    from reconciler.publish import values_file
+    from reconciler.reading import api_key_vars
     from reconciler.render import env_body, override_body, service_environments
 
     context = ProjectContext(arguments)
@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
         for record in known.deployments.values()
         if record.active and record.endpoint is not None
     }
-    environments = service_environments(reading.project, endpoints, api_key_vars(reading))
+    environments = service_environments(reading.project, endpoints, api_key_vars(reading.desired))
     if arguments.service:
         chosen = next((each for each in environments if each.name == arguments.service), None)
         if chosen is None:
@@ -42,12 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
             )
         say(env_body(chosen))
         return 0
-    places = Places(override=context.settings.state_dir, values=context.settings.values_dir(reading.project.name))
-    say(
-        override_body(
-            environments,
-            lambda service: str(values_file(places.values, service, "keys")),
-            sorted(reading.project.providers),
-        )
-    )
+    values = context.settings.values_dir(reading.project.name)
+    keyed = {each.name: str(values_file(values, each.name, "keys")) for each in environments if each.key_variables}
+    say(override_body(environments, keyed.get, sorted(reading.project.providers)))
     return 0

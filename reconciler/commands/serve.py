@@ -7,14 +7,14 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
-from reconciler.commands.project import add_settings_arguments, settings_from
+from reconciler.commands.project import add_settings_arguments, durable_store, settings_file, settings_from
 from reconciler.errors import InputError, Location
 from reconciler.plan import Action, Step
+from reconciler.services import redact
 from reconciler.text import clean
 
 if TYPE_CHECKING:
@@ -47,39 +47,49 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from contextlib import closing
+
     from reconciler.clock import SystemClock
     from reconciler.daemon import Daemon
     from reconciler.notify import notifier
     from reconciler.wiring import Drivers
-    from state.open import open_store
 
-    _log_to_stderr(verbose=arguments.verbose)
+    log_to(sys.stderr, verbose=arguments.verbose, environment=os.environ)
     settings = settings_from(arguments)
     if not settings.projects:
-        place = Location(arguments.config or "settings")
+        place = Location(str(settings_file(arguments)))
         raise InputError("no projects to follow; name at least one under 'projects'", place)
-    store = open_store(settings.state, create=True)
-    drivers = Drivers(settings, os.environ)
-    projects = {str(project.checkout): _follow(project, settings, store, drivers) for project in settings.projects}
     notify = notifier(os.environ)
-    daemon = Daemon(
-        projects,
-        SystemClock(),
-        poll_interval_s=settings.timing.poll_interval_s,
-        tell=_Teller().tell,
-        alive=partial(notify, "WATCHDOG=1"),
-    )
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: daemon.stop())
-    signal.signal(signal.SIGHUP, lambda *_: daemon.mark_all())
-    logging.getLogger(__name__).info("following %s", ", ".join(projects))
-    notify("READY=1")
-    try:
-        daemon.run()
-    finally:
-        notify("STOPPING=1")
-        store.close()
+    with closing(durable_store(settings)) as store:
+        drivers = Drivers(settings, os.environ)
+        daemon = Daemon(
+            {name: _follow(one, settings, store, drivers) for name, one in named(settings.projects).items()},
+            SystemClock(),
+            poll_interval_s=settings.timing.poll_interval_s,
+            tell=Teller().tell,
+            alive=partial(notify, "WATCHDOG=1"),
+        )
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: daemon.stop())
+        signal.signal(signal.SIGHUP, lambda *_: daemon.mark_all())
+        logging.getLogger(__name__).info("following %s", ", ".join(str(one.checkout) for one in settings.projects))
+        notify("READY=1")
+        try:
+            daemon.run()
+        finally:
+            notify("STOPPING=1")
     return 0
+
+
+def named(projects: Sequence[ProjectSettings]) -> dict[str, ProjectSettings]:
+    """By a short name for the log: the checkout's folder, with more where that alone would name two."""
+    found: dict[str, ProjectSettings] = {}
+    for one in projects:
+        short = one.name or one.checkout.name
+        longer = (short, f"{short}/{one.subfolder}", str(one.checkout), f"{one.checkout}/{one.subfolder}@{one.ref}")
+        free = next((name for name in longer if name not in found), f"{longer[-1]}#{len(found) + 1}")
+        found[free] = one
+    return found
 
 
 def _follow(project: ProjectSettings, settings: Settings, store: Store, drivers: Drivers) -> Followed:
@@ -106,38 +116,52 @@ def _follow(project: ProjectSettings, settings: Settings, store: Store, drivers:
     return Followed(reader, engine)
 
 
-class _Teller:
+class Teller:
     """Logs what passes came to: one line for each thing that happened, and nothing when nothing did."""
 
     def __init__(self) -> None:
         self._log = logging.getLogger("reconciler")
-        self._waiting: dict[tuple[str, str], str] = {}
-        self._ready: dict[str, frozenset[str]] = {}
+        self._said: dict[str, frozenset[str]] = {}
 
     def tell(self, key: str, result: PassResult) -> None:
-        for line in self._lines(key, result):
-            self._log.info("%s: %s", Path(key).name, clean(line))
+        """`key` is how the project is called in the log. A state of affairs is told when it begins, not while it
+        lasts; a deed every time."""
+        lasting = dict.fromkeys(_lasting(result))
+        before = self._said.get(key, frozenset())
+        for level, line in (*(entry for entry in lasting if entry[1] not in before), *_deeds(result)):
+            self._log.log(level, "%s: %s", key, line)
+        self._said[key] = frozenset(line for _, line in lasting)
 
-    def _lines(self, key: str, result: PassResult) -> Iterator[str]:
-        if result.plan is None or result.known is None:
-            return
-        for step in result.plan.steps:
-            if step.action is not Action.WAIT:
-                yield _step_line(step)
-            elif self._waiting.get((key, step.model)) != step.cause:
-                yield f"{step.model}: {step.cause}"
-        self._waiting = {other: cause for other, cause in self._waiting.items() if other[0] != key}
-        self._waiting |= {(key, step.model): step.cause for step in result.plan.steps if step.action is Action.WAIT}
-        serving = {
-            f"{record.deployment.model}: ready at {record.endpoint.url} ({record.endpoint.model_id})"
-            for record in result.known.deployments.values()
-            if record.active and record.endpoint is not None
-        }
-        yield from sorted(serving - self._ready.get(key, frozenset()))
-        self._ready[key] = frozenset(serving)
-        if result.published.changed_services:
-            yield f"environment written for {', '.join(result.published.changed_services)}"
-        yield from result.published.repaired
+
+def _lasting(result: PassResult) -> Iterator[tuple[int, str]]:
+    """What is wrong, what is waited for, and what serves."""
+    for problem in result.problems:
+        yield logging.ERROR, str(problem)
+    for step in result.plan.steps if result.plan is not None else ():
+        if step.action is Action.WAIT:
+            yield logging.INFO, f"{step.model}: {step.cause}"
+    for verdict in result.plan.refusals if result.plan is not None else ():
+        if verdict.guard != "options":  # those are among the problems, with their places
+            yield logging.WARNING, f"the guard '{verdict.guard}' refuses: {verdict.text}"
+    for caution in result.published.cautions:
+        yield logging.WARNING, caution
+    for record in result.known.deployments.values() if result.known is not None else ():
+        if record.active and record.endpoint is not None:
+            yield (
+                logging.INFO,
+                f"{record.deployment.model}: ready at {record.endpoint.url} ({record.endpoint.model_id})",
+            )
+
+
+def _deeds(result: PassResult) -> Iterator[tuple[int, str]]:
+    """What was done. What failed was logged where it happened, with the platform's words."""
+    for done in result.applied:
+        if done.error is None:
+            yield logging.INFO, _step_line(done.step)
+    if result.published.changed_services:
+        yield logging.INFO, f"environment written for {', '.join(result.published.changed_services)}"
+    for text in result.published.repaired:
+        yield logging.WARNING, text
 
 
 def _step_line(step: Step) -> str:
@@ -145,12 +169,25 @@ def _step_line(step: Step) -> str:
     return f"{step.action.value} {step.model} on {step.driver}: {step.cause}{f' ({changes})' if changes else ''}"
 
 
-def _log_to_stderr(*, verbose: bool) -> None:
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.DEBUG if verbose else logging.INFO,
-        format="%(asctime)s %(levelname)s %(message)s",
-        datefmt="%H:%M:%S",
-    )
+def log_to(stream: TextIO, *, verbose: bool, environment: Mapping[str, str]) -> None:
+    """Log to this stream. No secret of the environment gets through, and nothing that could steer a terminal."""
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(_OneLine(environment))
+    logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, handlers=[handler], force=True)
     logging.getLogger("apscheduler").setLevel(logging.WARNING)
     logging.getLogger("watchdog").setLevel(logging.WARNING)
+
+
+class _OneLine(logging.Formatter):
+    """Messages quote files, platforms and servers: each stays on its line. Our own tracebacks keep theirs."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S")
+        self._environment = environment
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        record.message = clean(record.message)
+        return super().formatMessage(record)
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record), self._environment)

@@ -53,7 +53,8 @@ def _refreshed(arguments: argparse.Namespace, known: Recorded) -> Recorded:
     from reconciler.wiring import Drivers
 
     drivers = Drivers(settings_from(arguments), os.environ)
-    return refresh(known, observe_all(known.deployments.values(), drivers, ThreadPool()), SystemClock().now())
+    with ThreadPool() as pool:
+        return refresh(known, observe_all(known.deployments.values(), drivers, pool), SystemClock().now())
 
 
 def _print(projects: list[Recorded]) -> None:

@@ -6,7 +6,14 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from reconciler.commands.project import ProjectContext, add_project_arguments, print_warning, say
+from reconciler.commands.project import (
+    ProjectContext,
+    add_output_argument,
+    add_project_arguments,
+    print_warning,
+    say,
+)
+from reconciler.errors import InputError, Location
 
 if TYPE_CHECKING:
     from reconciler.plan import Plan
@@ -19,9 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--refresh", action="store_true", help="with --dry-run: ask the platforms first, read-only")
     group.add_argument("--detailed-exitcode", action="store_true", help="with --dry-run: 2 when there are changes")
     group.add_argument("--format", choices=("text", "json", "markdown", "github"), default="text")
-    group.add_argument(
-        "--output", metavar="PATH", help="the override file, or its folder (default: beside the Compose file)"
-    )
+    add_output_argument(group)
     group.add_argument("--yes", action="store_true", help="delete models that are gone from the file without asking")
     group.add_argument("--force", action="store_true", help="do what the mass-delete guard refuses")
     group.add_argument("--timeout", metavar="DURATION", default="45m", help="give up after this long (default: 45m)")
@@ -31,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    _check_together(arguments)
     context = ProjectContext(arguments)
     if arguments.dry_run:
         return _dry_run(context, arguments)
@@ -39,13 +45,27 @@ def run(arguments: argparse.Namespace) -> int:
     return converge(context, arguments)
 
 
+def _check_together(arguments: argparse.Namespace) -> None:
+    """An option that would have no effect is a misunderstanding, and here one that acts on platforms."""
+    for name in ("refresh", "detailed_exitcode"):
+        if getattr(arguments, name) and not arguments.dry_run:
+            raise InputError(f"--{name.replace('_', '-')} goes with --dry-run", Location("command line"))
+
+
 def _dry_run(context: ProjectContext, arguments: argparse.Namespace) -> int:
     """The plan from the files and the record alone; with --refresh the platforms are asked, and nothing is changed."""
     plan = plan_now(context, forced=arguments.force, refresh=arguments.refresh)
     show(plan, arguments.format)
+    _warn_of_origin(context)
     for problem in context.reading.desired.problems:
         print_problem(str(problem))
     return exit_code(plan, problems=bool(context.reading.desired.problems), detailed=arguments.detailed_exitcode)
+
+
+def _warn_of_origin(context: ProjectContext) -> None:
+    source = context.recorded(context.reading.project.name).source
+    if source is not None and source.origin not in ("", context.reading.origin):
+        print_warning(f"the project was reconciled from {source.origin} before: without --dry-run this is refused")
 
 
 def plan_now(context: ProjectContext, *, forced: bool, refresh: bool) -> Plan:
@@ -73,7 +93,8 @@ def _refreshed(context: ProjectContext, known: Recorded) -> Recorded:
     from reconciler.pool import ThreadPool
     from reconciler.refresh import refresh
 
-    seen = observe_all(known.deployments.values(), context.drivers, ThreadPool())
+    with ThreadPool() as pool:
+        seen = observe_all(known.deployments.values(), context.drivers, pool)
     return refresh(known, seen, SystemClock().now())
 
 

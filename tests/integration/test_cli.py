@@ -65,7 +65,7 @@ def test_github_gets_its_annotation_on_the_line(bare: Lab) -> None:
 
 def test_an_unknown_command_is_answered_with_the_nearest(bare: Lab) -> None:
     done = bare.reconcile("statsu")
-    assert done.returncode == 2
+    assert done.returncode == 1
     assert "did you mean 'status'" in done.stderr
 
 
