@@ -219,6 +219,10 @@ class Driver(Protocol):
         """Ask for its removal. Absent is success: phase ABSENT."""
         ...
 
+    def in_flight(self, deployment: Deployment) -> int | None:
+        """How many requests it is answering right now; None where the platform does not tell. Never raises."""
+        ...
+
     def owned(self, lineage: str) -> Iterable[Deployment]:
         """Everything on the platform that carries this lineage in its tags: complete, or an error."""
         ...

@@ -29,6 +29,8 @@ class Thing:
     """Why it will be FAILED instead of READY."""
     gone_at: datetime | None = None
     port: int = 0
+    answering: int = 0
+    """Requests in flight."""
 
 
 @dataclass(slots=True)
@@ -100,6 +102,10 @@ class FakeDriver:
             self._answerable()
             return Observation(phase=Phase.ABSENT)
         return self._call("delete", deployment, self._delete)
+
+    def in_flight(self, deployment: Deployment) -> int | None:
+        thing = self._own(deployment)
+        return thing.answering if thing is not None else None
 
     def owned(self, lineage: str) -> Iterable[Deployment]:
         self._answerable()

@@ -69,6 +69,21 @@ def models(url: str, *, key: str | None = None, timeout_s: float = 5.0) -> Model
     return Models(frozenset(names), reply.status)
 
 
+def busy_slots(url: str, *, key: str | None = None, timeout_s: float = 2.0) -> int | None:
+    """How many requests llama-server is answering, by its own `GET /slots`; None where it does not say."""
+    from urllib.parse import urlsplit
+
+    parts = urlsplit(url)
+    reply = _ask("GET", f"{parts.scheme}://{parts.netloc}/slots", key, None, timeout_s)
+    try:
+        slots = json.loads(reply.body) if reply.status == 200 else None
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(slots, list):
+        return None
+    return sum(isinstance(slot, dict) and slot.get("is_processing") is True for slot in slots)
+
+
 def complete(url: str, model_id: str, *, key: str | None = None, prompt: str = "Hi", timeout_s: float = 20.0) -> Answer:
     """Have the model say one token, in a chat; where it has no chat template, as a plain completion."""
     chat = {"model": model_id, "max_tokens": 1, "messages": [{"role": "user", "content": prompt}]}

@@ -124,6 +124,15 @@ class LlamaCppDriver:
                 return self._stop(deployment, folder, living)
             return self._remove(deployment, folder)
 
+    def in_flight(self, deployment: Deployment) -> int | None:
+        """See `Driver.in_flight`."""
+        folder = self._folder(deployment)
+        try:
+            record = read(folder)
+            return None if record is None else self._health.in_flight(folder, record)
+        except OSError:
+            return None
+
     def owned(self, lineage: str) -> Iterable[Deployment]:
         """Every folder of the lineage in which there is anything, and every server whose folder vanished."""
         found: dict[str, Deployment] = {}

@@ -50,6 +50,10 @@ class Health:
         folder.mark_ready()
         return self._ready(folder, record)
 
+    def in_flight(self, folder: RunFolder, record: RunRecord) -> int | None:
+        """Requests that the server is answering; None where it is not there to tell."""
+        return probe.busy_slots(base_url(record), key=key_of(folder, record), timeout_s=self.health_timeout_s)
+
     def _first_answer(self, folder: RunFolder, record: RunRecord) -> str:
         """What is still missing to READY; empty when nothing is."""
         url, key = base_url(record), key_of(folder, record)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 FIRST_PORT, PORTS = 20_000, 12_000
@@ -78,13 +79,12 @@ def parse_devices(text: str) -> tuple[Device, ...]:
     )
 
 
-def free_port(host: str, name: str, preferred: int | None = None) -> int | None:
-    """A port nobody listens on, the same for the same name where possible; None where all are taken."""
+def free_port(host: str, name: str, preferred: Iterable[int] = ()) -> int | None:
+    """A port nobody listens on: one of the preferred, else the same for the same name where possible; None where all
+    are taken."""
     start = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") % PORTS
-    candidates = (FIRST_PORT + (start + step) % PORTS for step in range(PORTS))
-    if preferred is not None and _is_free(host, preferred):
-        return preferred
-    return next((port for port in candidates if port != preferred and _is_free(host, port)), None)
+    usual = (FIRST_PORT + (start + step) % PORTS for step in range(PORTS))
+    return next((port for port in chain(preferred, usual) if _is_free(host, port)), None)
 
 
 def _is_free(host: str, port: int) -> bool:

@@ -29,7 +29,7 @@ def life_of(deployment: Deployment, folder: RunFolder) -> Life:
     if record is not None and record.pid is not None and record.boot == process.boot_id():
         process.exit_status(record.pid)  # reaps it, should it be a dead child of ours
         seen = process.look(record.pid)
-        if seen is not None and seen.ticks == record.ticks and seen.marks.get(process.MARKER) == deployment.id:
+        if seen is not None and seen.ticks == record.ticks and _is_of(seen, deployment):
             return Life(seen, held=True)
     # The lock is asked before the processes: who starts one holds it until the process can be seen.
     held = folder.is_locked()
@@ -37,8 +37,13 @@ def life_of(deployment: Deployment, folder: RunFolder) -> Life:
 
 
 def processes_of(deployment: Deployment) -> Iterator[process.Seen]:
-    """All processes that carry the deployment's marker: the server, and whatever it started."""
-    return (seen for seen in process.marked() if seen.marks[process.MARKER] == deployment.id)
+    """All processes that carry the deployment's markers: the server, and whatever it started."""
+    return (seen for seen in process.marked() if _is_of(seen, deployment))
+
+
+def _is_of(seen: process.Seen, deployment: Deployment) -> bool:
+    """By id and lineage: a state that was copied to make a second one has the same ids in it."""
+    return (seen.marks.get(process.MARKER), seen.marks.get(process.LINEAGE)) == (deployment.id, deployment.lineage)
 
 
 def ended(folder: RunFolder, record: RunRecord) -> Observation:

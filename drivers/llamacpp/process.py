@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import subprocess
 
-MARKER = "CMR_DEPLOYMENT"
+MARKER, LINEAGE = "CMR_DEPLOYMENT", "CMR_LINEAGE"
 _PROC = Path("/proc")
 
 

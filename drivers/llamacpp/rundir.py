@@ -7,6 +7,7 @@
         ready, stopping   marks: it answered a real request once; it was asked to stop, and when
         server.log        what the server printed; emptied at each start
         home/             the server's HOME and temporary folder
+    <run root>/keys/      the key of each model, so that its next deployment answers to the same one
 
 The lock is what makes a start happen once: whoever dies holding it, reconciler or server, lets it go, and nobody else.
 """
@@ -102,19 +103,18 @@ class RunFolder:
         """Whether somebody holds the lock."""
         return locks.is_locked(self.path / "lock")
 
-    def key(self) -> str:
-        """The API key, made on first use."""
+    def key(self, kept: Path | None = None) -> str:
+        """The API key, made on first use; `kept` is where the next deployment of the same model finds it again."""
         import secrets
 
-        known = _read(self.key_file, 4096)
-        if known and known.strip():
-            return known.strip()
-        # Written aside and renamed: a crash must not leave an empty key file, which would mean "no key needed".
-        scratch = self.path / ".key.new"
-        with _private(scratch) as file:
-            file.write(secrets.token_urlsafe(32).encode() + b"\n")
-        os.replace(scratch, self.key_file)
-        return self.key()
+        known = _first_word(self.key_file)
+        if known:
+            return known
+        key = (_first_word(kept) if kept is not None else "") or secrets.token_urlsafe(32)
+        for file in (kept, self.key_file):
+            if file is not None:
+                _write_key(file, key)
+        return key
 
     def open_log(self) -> int:
         """A descriptor on the emptied log; appending, so that stdout and stderr do not overwrite each other."""
@@ -139,6 +139,19 @@ def folders(run_root: Path) -> Iterator[RunFolder]:
         return
     for name in names:
         yield RunFolder(run_root / name)
+
+
+def _first_word(path: Path) -> str:
+    return (_read(path, 4096) or "").strip()
+
+
+def _write_key(path: Path, key: str) -> None:
+    # Written aside and renamed: a crash must not leave an empty key file, which would mean "no key needed".
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.{os.getpid()}.{get_ident()}")
+    with _private(scratch) as file:
+        file.write(key.encode() + b"\n")
+    os.replace(scratch, path)
 
 
 def _read(path: Path, most: int) -> str | None:

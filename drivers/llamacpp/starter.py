@@ -12,13 +12,14 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 
 from drivers.base import Deployment
 from drivers.errors import Ambiguous, Denied, Exhausted
 from drivers.llamacpp import command, find, fit, host, log, options, process
 from drivers.llamacpp.models import ModelFile
 from drivers.llamacpp.record import RunRecord, encode_deployment
-from drivers.llamacpp.rundir import RunFolder
+from drivers.llamacpp.rundir import RunFolder, Unreadable, folders
 from drivers.llamacpp.settings import LlamaCppSettings
 
 RECORD_MARK = "CMR_RECORD"
@@ -49,7 +50,7 @@ class Starter:
         environment = self._environment(deployment, folder)
         have = fit.narrow(host.survey(server, environment), deployment.spec)
         fit.check(deployment.spec, file, have)
-        record = self._record(deployment, file, previous)
+        record = self._record(deployment, folder, file, previous)
         words = command.build(
             deployment.spec,
             file,
@@ -62,8 +63,9 @@ class Starter:
         if previous is not None and log.port_was_taken(folder.log):
             # Whoever took the port may have been shown the key, by us or by a client.
             folder.key_file.unlink(missing_ok=True)
+            _kept_key(deployment, folder).unlink(missing_ok=True)
         if record.keyed:
-            folder.key()
+            folder.key(_kept_key(deployment, folder))
         folder.clear_marks()
         folder.write(record)
         return self._spawn(argv, environment, folder, lock, record)
@@ -90,9 +92,11 @@ class Starter:
                 f"{trouble.strerror}"
             ) from trouble
 
-    def _record(self, deployment: Deployment, file: ModelFile, previous: RunRecord | None) -> RunRecord:
+    def _record(
+        self, deployment: Deployment, folder: RunFolder, file: ModelFile, previous: RunRecord | None
+    ) -> RunRecord:
         address = options.address(deployment.spec, self.settings)
-        port = host.free_port(address, deployment.name, self._kept_port(previous))
+        port = host.free_port(address, _model_identity(deployment), _kept_ports(deployment, folder, previous))
         if port is None:
             last = host.FIRST_PORT + host.PORTS - 1
             raise Exhausted(f"no port of {address} is free between {host.FIRST_PORT} and {last}")
@@ -109,19 +113,38 @@ class Starter:
             oom_kills=process.oom_kills(),
         )
 
-    @staticmethod
-    def _kept_port(previous: RunRecord | None) -> int | None:
-        """After a reboot the old address is kept, so that no service needs a restart."""
-        return previous.port if previous is not None and previous.boot != process.boot_id() else None
-
     def _environment(self, deployment: Deployment, folder: RunFolder) -> dict[str, str]:
         """Built from nothing: LLAMA_ARG_*, GGML_BACKEND_PATH, LD_PRELOAD and credentials of ours stay with us."""
         own = {"PATH": _PATH, "HOME": str(folder.home), "TMPDIR": str(folder.home), "LANG": "C.UTF-8"}
-        marks = {process.MARKER: deployment.id, "CMR_LINEAGE": deployment.lineage}
+        marks = {process.MARKER: deployment.id, process.LINEAGE: deployment.lineage}
         record = json.dumps(encode_deployment(deployment), separators=(",", ":"))
         if len(record) < LARGEST_MARK:
             marks[RECORD_MARK] = record
         return own | dict(self.settings.server_environment) | marks
+
+
+def _model_identity(deployment: Deployment) -> str:
+    return f"{deployment.lineage}|{deployment.project}|{deployment.model}"
+
+
+def _kept_key(deployment: Deployment, folder: RunFolder) -> Path:
+    digest = hashlib.sha256(_model_identity(deployment).encode()).hexdigest()[:16]
+    return folder.path.parent / "keys" / digest
+
+
+def _kept_ports(deployment: Deployment, folder: RunFolder, previous: RunRecord | None) -> tuple[int, ...]:
+    """Ports by which services may know this model already: its own from before a reboot, then those of its earlier
+    deployments, newest first. One that is free again makes a crash something that no service needs a restart for."""
+    own = (previous.port,) if previous is not None and previous.boot != process.boot_id() else ()
+    siblings = []
+    for other in folders(folder.path.parent):
+        try:
+            record = other.read()
+        except Unreadable:
+            continue
+        if record is not None and _model_identity(record.deployment) == _model_identity(deployment):
+            siblings.append((record.deployment.id, record.port))
+    return own + tuple(port for id, port in sorted(siblings, reverse=True) if id != deployment.id)
 
 
 def note_process(folder: RunFolder, record: RunRecord, pid: int) -> RunRecord:

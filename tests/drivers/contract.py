@@ -126,6 +126,13 @@ class DriverContract:
         harness.until(harness.driver.delete, old, Phase.ABSENT)
         assert harness.driver.observe(new).phase is Phase.READY
 
+    def test_nobody_waits_for_an_answer_of_what_nobody_asked(self, harness: Harness) -> None:
+        deployment = harness.deployment()
+        assert harness.driver.in_flight(deployment) is None
+        harness.driver.create(deployment)
+        harness.until(harness.driver.observe, deployment, Phase.READY)
+        assert harness.driver.in_flight(deployment) in (None, 0)
+
     def test_looking_at_many_says_what_looking_at_each_says(self, harness: Harness) -> None:
         there, not_there = harness.deployment(1), harness.deployment(2)
         harness.driver.create(there)

@@ -159,7 +159,7 @@ def test_a_name_has_its_port_for_as_long_as_it_is_free() -> None:
     assert first == host.free_port("127.0.0.1", "cmr-a")
     assert first is not None
     assert host.FIRST_PORT <= first < 32768
-    assert host.free_port("127.0.0.1", "cmr-a", preferred=first + 1) in (first, first + 1)
+    assert host.free_port("127.0.0.1", "cmr-a", preferred=(first + 1,)) in (first, first + 1)
 
 
 def test_the_reason_in_a_log_is_equal_from_run_to_run(tmp_path: Path) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -204,3 +206,28 @@ def test_logs_are_the_servers_last_lines(platform: Llamas) -> None:
     assert any("listening" in line for line in lines)
     assert list(platform.driver.logs(deployment, 1)) == lines[-1:]
     assert list(platform.driver.logs(platform.deployment(2))) == []
+
+
+def test_a_request_in_flight_is_seen(platform: Llamas) -> None:
+    """A server is only stopped when nobody waits for its answer."""
+    deployment, ready = platform.ready()
+    assert ready.endpoint is not None
+    assert platform.driver.in_flight(deployment) == 0
+    address = ready.endpoint.url.split("/")[2]
+    headers = {"Authorization": f"Bearer {platform.folder(deployment).key()}", "Content-Type": "application/json"}
+    long = json.dumps({"prompt": "Once", "max_tokens": 400, "ignore_eos": True})
+
+    def ask() -> None:
+        connection = http.client.HTTPConnection(address, timeout=60)
+        connection.request("POST", "/v1/completions", long, headers)
+        connection.getresponse().read()
+        connection.close()
+
+    asked = threading.Thread(target=ask)
+    asked.start()
+    seen = 0
+    while asked.is_alive() and not seen:
+        seen = platform.driver.in_flight(deployment) or 0
+    asked.join(60)
+    assert seen == 1
+    assert platform.driver.in_flight(deployment) == 0

@@ -18,7 +18,7 @@ import pytest
 from drivers import probe
 from drivers.base import Auth, Observation, Phase
 from drivers.errors import Denied, Exhausted, Rejected, Unavailable
-from drivers.llamacpp import host, process
+from drivers.llamacpp import process
 from drivers.llamacpp.driver import LlamaCppDriver
 from drivers.llamacpp.settings import bridge_address
 from drivers.modelstore.store import ModelStore
@@ -152,13 +152,26 @@ def test_a_server_whose_folder_vanished_is_found_and_never_doubled(platform: Lla
 def test_a_taken_port_is_passed_over(platform: Llamas) -> None:
     import socket
 
-    deployment = platform.deployment()
-    wanted = host.free_port("127.0.0.1", deployment.name)
-    assert wanted is not None
+    deployment, first = platform.ready()
+    assert first.endpoint is not None
+    wanted = int(first.endpoint.url.split(":")[2].split("/")[0])
+    platform.until(platform.driver.delete, deployment, Phase.ABSENT)
     with socket.create_server(("127.0.0.1", wanted)):
         _, ready = platform.ready()
     assert ready.endpoint is not None
     assert f":{wanted}/" not in ready.endpoint.url
+
+
+def test_the_successor_of_a_crashed_server_answers_at_the_same_url_to_the_same_key(platform: Llamas) -> None:
+    """Services that were started with its address and key need no restart."""
+    crashed, before = platform.ready(1)
+    process.send(platform.processes(crashed)[0], signal.SIGKILL)
+    platform.until(platform.driver.observe, crashed, Phase.FAILED)
+    _, after = platform.ready(2)
+    assert before.endpoint is not None
+    assert after.endpoint is not None
+    assert after.endpoint.url == before.endpoint.url
+    assert platform.folder(platform.deployment(2)).key() == platform.folder(crashed).key()
 
 
 def test_a_port_lost_in_the_race_is_never_ready_and_the_next_create_takes_another(platform: Llamas) -> None:
