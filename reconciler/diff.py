@@ -52,11 +52,11 @@ _PHASES = (
 )  # fmt: skip
 _ROWS: Mapping[Relation, tuple[Answer, ...]] = {
     #                    ABSENT          CREATING       READY         DEGRADED       FAILED        DELETING UNKNOWN
-    Relation.UNWANTED: (_A.FORGET,      _A.REMOVE,     _A.REMOVE,    _A.REMOVE,     _A.REMOVE,    _A.WAIT, _A.WAIT),
+    Relation.UNWANTED: (_A.REMOVE,      _A.REMOVE,     _A.REMOVE,    _A.REMOVE,     _A.REMOVE,    _A.WAIT, _A.WAIT),
     Relation.KEPT:     (_A.NOTHING,     _A.NOTHING,    _A.NOTHING,   _A.NOTHING,    _A.NOTHING,   _A.WAIT, _A.WAIT),
     Relation.LEAVING:  (_A.FORGET,      _A.FINISH,     _A.FINISH,    _A.FINISH,     _A.FINISH,    _A.FINISH, _A.WAIT),
     Relation.SAME:     (_A.ISSUE_AGAIN, _A.BE_PATIENT, _A.SERVE,     _A.GIVE_GRACE, _A.TRY_ANEW,  _A.WAIT, _A.WAIT),
-    Relation.OTHER:    (_A.FORGET,      _A.SUPERSEDE,  _A.SUPERSEDE, _A.SUPERSEDE,  _A.SUPERSEDE, _A.WAIT, _A.WAIT),
+    Relation.OTHER:    (_A.SUPERSEDE,   _A.SUPERSEDE,  _A.SUPERSEDE, _A.SUPERSEDE,  _A.SUPERSEDE, _A.WAIT, _A.WAIT),
 }  # fmt: skip
 TABLE: Mapping[tuple[Relation, Phase], Answer] = {
     (relation, phase): answer for relation, row in _ROWS.items() for phase, answer in zip(_PHASES, row, strict=True)
@@ -211,13 +211,12 @@ class _Case:
         settled = self._settled_at(record)
         if self.moment.now < settled:
             yield self._hold(record, "it is absent; a late call could still bring it back", settled)
-        elif record.active and self.want is not None:
-            return  # services still name it; the replacement takes its place first
         else:
             yield self._step(Action.FORGET, record, "verified absent")
 
     def _remove(self, record: DeploymentRecord) -> Iterator[Step]:
-        """A model that is gone from the file: deleted only when nobody can object any more."""
+        """A model that is gone from the file: deleted only when nobody can object any more. One that seems absent is
+        deleted as well before it is forgotten: that is free, and takes along what may be left of it."""
         rules = self.moment.rules[record.driver]
         ripe = (self.book.missing_since or self.moment.now) + timedelta(seconds=rules.removal_grace_s)
         if self.book.protected:
@@ -243,8 +242,12 @@ class _Case:
             yield self._step(Action.DELETE, record, "its deletion was begun")
 
     def _issue_again(self, record: DeploymentRecord) -> Iterator[Step]:
-        """Absent though asked for. The same request again makes one thing, because its name and token are the same."""
-        if record.ready_at is not None:
+        """Absent though asked for. The same request again makes one thing, because its name and token are the same.
+
+        A platform that may still be about to answer the first request would not understand a second one after the
+        thing was there and vanished; this host has no such delays, and keeps the address when it starts it again.
+        """
+        if record.ready_at is not None and not self.moment.rules[record.driver].capabilities.local:
             yield from self._replace_lost(record)
         elif self.book.halted and self._attempts():
             yield self._hold(record, self.book.halted)
@@ -291,7 +294,7 @@ class _Case:
         same = self._same()
         if record.active:
             return  # it serves until the other one is ready; `_begin` says what replaces it
-        if record.ready_at is None or record.retired_at is None or record.phase is Phase.FAILED:
+        if record.ready_at is None or record.retired_at is None or record.phase in (Phase.FAILED, Phase.ABSENT):
             if same is None and self._updatable(record):
                 return  # `_begin` brings it to the new spec in place
             yield from self._unless_busy(record, "superseded before it served")

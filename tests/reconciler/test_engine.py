@@ -82,6 +82,21 @@ def test_a_running_service_keeps_the_old_one_alive() -> None:
     assert world.live == ["llm"]
 
 
+def test_a_request_in_flight_is_answered_to_its_end() -> None:
+    world = World(llm=SMALL)
+    world.passes()
+    (old,) = world.platform.things.values()
+    old.answering = 1
+    world.commit(llm=LARGE)
+    result = world.passes()
+    assert world.live == ["llm", "llm"]
+    assert result.plan is not None
+    assert [step.cause for step in result.plan.steps] == ["it is still answering a request"]
+    old.answering = 0
+    world.passes()
+    assert world.live == ["llm"]
+
+
 def test_a_removed_model_goes_after_the_grace_time_and_its_address_goes_first() -> None:
     world = World(llm=SMALL, other=SMALL)
     world.passes()
