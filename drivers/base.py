@@ -171,7 +171,7 @@ class Capabilities:
     settle_s: float = 600.0
     """Seconds for which a call that was sent may still take effect; absence is only believed afterwards."""
     delete_again_s: float = 30.0
-    """Seconds after which a deletion that is under way is asked for once more: some platforms say yes and do nothing."""
+    """Seconds after which a deletion under way is asked for once more: some platforms say yes and do nothing."""
     startup_timeout_s: float = 1800.0
     """Default patience from create to READY, in seconds (`cloud.startup-timeout` overrides it)."""
     degraded_grace_s: float = 60.0
