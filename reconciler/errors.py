@@ -10,11 +10,10 @@ Platform errors are `drivers.errors`; what a driver raises is translated into th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Location:
+class Location(NamedTuple):
     """A place in a text. `line` and `column` count from 1, as editors do; `file` is as the user named it."""
 
     file: str

@@ -6,9 +6,10 @@ A module offers `add_arguments(parser)` and `run(arguments) -> exit code`.
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from importlib import import_module
+from typing import NamedTuple
 
 from reconciler import __version__
 
@@ -56,8 +57,7 @@ _WITH_VALUE = frozenset(
 """Options of any command whose next word is their value: before the command, that word is not the command."""
 
 
-@dataclass(frozen=True, slots=True)
-class Parsed:
+class Parsed(NamedTuple):
     """A command that is ready to run."""
 
     run: Callable[[argparse.Namespace], int]
@@ -90,7 +90,7 @@ def _parser(name: str, module_name: str) -> argparse.ArgumentParser:
         prog=f"reconcile {name}".rstrip(),
         description=described,
         usage=None if name else "reconcile [OPTIONS] [COMMAND]",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Help,
         epilog=getattr(module, "EXAMPLES", None) if name else EXAMPLES.format(commands=_listing()),
         allow_abbrev=False,
     )
@@ -98,6 +98,22 @@ def _parser(name: str, module_name: str) -> argparse.ArgumentParser:
         parser.add_argument("--version", action="version", version=f"compose-model-reconciler {__version__}")
     module.add_arguments(parser)
     return parser
+
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Knows the width of the terminal: to find it out, argparse would import shutil and every compression with it."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=_columns() - 2)
+
+
+def _columns() -> int:
+    """As `shutil.get_terminal_size` has it: COLUMNS, else the terminal's own width, else 80."""
+    try:
+        columns = int(os.environ.get("COLUMNS", "0"))
+        return columns if columns > 0 else os.get_terminal_size().columns or 80
+    except (ValueError, OSError):
+        return 80
 
 
 def _listing() -> str:

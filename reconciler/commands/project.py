@@ -6,17 +6,17 @@ import argparse
 import os
 import sys
 from contextlib import closing
-from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.errors import InputError, Location, ReconcilerError, SourceError
-from reconciler.settings import Settings, config_folder, default_settings, read_settings
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from reconciler.compose.load import LoadRequest
     from reconciler.reading import Reader, Reading
+    from reconciler.settings import Settings
     from reconciler.source import Snapshot
     from reconciler.wiring import Drivers
     from state.record import Recorded
@@ -71,6 +71,11 @@ def add_output_argument(parser: argparse._ActionsContainer) -> None:
 
 def settings_from(arguments: argparse.Namespace) -> Settings:
     """The settings that --config names, else those in the user's configuration folder, else the defaults."""
+    # Imported here: `--help` needs no settings.
+    from dataclasses import replace
+
+    from reconciler.settings import default_settings, read_settings
+
     environment = os.environ
     chosen = settings_file(arguments)
     try:
@@ -92,6 +97,10 @@ def settings_from(arguments: argparse.Namespace) -> Settings:
 
 def settings_file(arguments: argparse.Namespace) -> Path:
     """Where the settings are looked for: --config, else the user's configuration folder."""
+    from pathlib import Path
+
+    from reconciler.settings import config_folder
+
     if arguments.config is not None:
         return Path(arguments.config)
     return config_folder(os.environ) / "reconciler.yaml"
