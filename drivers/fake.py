@@ -45,6 +45,8 @@ class FakePlatform:
     """Every mutating call that took effect: what and which name."""
     failing: dict[str, str] = field(default_factory=dict)
     """Model key to why the next deployments of it will fail."""
+    port: int | None = None
+    """At which the next things answer; None for one of their own each."""
     silent: bool = False
     """The platform does not answer at all."""
     faults: list[tuple[Literal["before", "after"], DriverError]] = field(default_factory=list)
@@ -130,7 +132,7 @@ class FakeDriver:
         present = world.things.get(deployment.name)
         if present is None:
             ready_at = world.clock() + timedelta(seconds=world.create_s)
-            fails, port = world.failing.get(deployment.model, ""), 20000 + len(world.journal)
+            fails, port = world.failing.get(deployment.model, ""), world.port or 20000 + len(world.journal)
             world.things[deployment.name] = Thing(replace(deployment, handle={}), ready_at, fails, port=port)
         elif self._own(deployment) is None:
             raise Rejected(f"creating {deployment.name}: the name belongs to somebody else; left alone")

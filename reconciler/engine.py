@@ -284,7 +284,7 @@ class Engine:
         suspects = {
             record.deployment.id: record.endpoint
             for record in going
-            if record.endpoint is not None and record.intent is Intent.CREATE
+            if record.endpoint is not None and record.intent is Intent.CREATE and not _is_inherited(record, known)
         }
         if not suspects:
             return {}
@@ -304,7 +304,14 @@ def _may_go(step: Step, known: Recorded, outputs: Outputs) -> bool:
     if step.action is not Action.DELETE or step.deployment is None:
         return True
     record = known.deployments[step.deployment]
-    return record.endpoint is None or not outputs.mentions(record.endpoint)
+    return record.endpoint is None or _is_inherited(record, known) or not outputs.mentions(record.endpoint)
+
+
+def _is_inherited(record: DeploymentRecord, known: Recorded) -> bool:
+    """Whether a deployment that serves now answers at the very address: then nobody who has it means the old one."""
+    serving = (other.endpoint for id, other in known.deployments.items() if id != record.deployment.id and other.active)
+    urls = {endpoint.url for endpoint in serving if endpoint is not None}
+    return record.endpoint is not None and record.endpoint.url in urls
 
 
 def _protect(known: Recorded, reading: Reading) -> Recorded:

@@ -10,7 +10,18 @@ from dataclasses import replace
 from datetime import datetime
 
 from drivers.base import Observation, Phase
-from state.record import Append, Change, DeploymentRecord, Event, Intent, ModelRecord, PutDeployment, PutModel, Recorded
+from state.record import (
+    Append,
+    Change,
+    DeploymentRecord,
+    DropModel,
+    Event,
+    Intent,
+    ModelRecord,
+    PutDeployment,
+    PutModel,
+    Recorded,
+)
 
 FORGIVEN_AFTER_S = 600.0
 """Seconds of steady READY after which earlier failed attempts no longer count."""
@@ -32,22 +43,25 @@ def note_wanted(recorded: Recorded, wanted: Collection[str], now: datetime) -> R
     A removal is only believed after several good readings and a grace time, so only call this when the source was
     read without error. A model that is wanted again has its tombstone lifted.
     """
-    keys = {record.deployment.model for record in recorded.deployments.values()} | set(recorded.models)
-    models = dict(recorded.models)
-    for key in keys:
-        book = models.get(key, ModelRecord(key=key))
-        models[key] = (
-            replace(book, missing_since=None, missing_reads=0)
-            if key in wanted
-            else replace(book, missing_since=book.missing_since or now, missing_reads=book.missing_reads + 1)
-        )
+    deployed = {record.deployment.model for record in recorded.deployments.values()}
+    models = {}
+    for key in deployed | set(recorded.models):
+        book = recorded.models.get(key, ModelRecord(key=key))
+        if key in wanted:
+            models[key] = replace(book, missing_since=None, missing_reads=0, removal_confirmed_at=None)
+        elif key in deployed or book.protected:
+            since, reads = book.missing_since or now, book.missing_reads + 1
+            models[key] = replace(book, missing_since=since, missing_reads=reads)
+        # What is neither wanted nor deployed has no story to go on with: its attempts are not held against it later.
     return replace(recorded, models=models)
 
 
 def changes_between(old: Recorded, new: Recorded, now: datetime) -> tuple[Change, ...]:
     """What must be committed to turn `old` into `new`, with an event for every deployment that changed its phase."""
-    return tuple(_deployment_changes(old, new, now)) + tuple(
-        PutModel(book) for key, book in new.models.items() if old.models.get(key, ModelRecord(key=key)) != book
+    return (
+        *_deployment_changes(old, new, now),
+        *(PutModel(book) for key, book in new.models.items() if old.models.get(key, ModelRecord(key=key)) != book),
+        *(DropModel(key) for key in old.models.keys() - new.models.keys()),
     )
 
 

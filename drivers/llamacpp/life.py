@@ -63,7 +63,7 @@ def ended(folder: RunFolder, record: RunRecord) -> Observation:
     how = "ended" if status is None else process.describe(status)
     if status in (None, -signal.SIGKILL) and process.oom_kills() > record.oom_kills:
         how += " (this host ran out of memory)"
-    last = log.reason(folder.log)
+    last = log.reason(folder.log, guess=not folder.is_ready())
     return Observation(
         phase=Phase.FAILED,
         detail=f"llama-server {how}{': ' + last if last else ''}",

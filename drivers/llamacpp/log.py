@@ -29,12 +29,16 @@ def tail(path: Path, lines: int) -> tuple[str, ...]:
     return tuple(deque(_lines(path), maxlen=max(lines, 0)))
 
 
-def reason(path: Path) -> str:
-    """Why the server ended, in its own words: the last complaints, or else the last lines. Equal from run to run."""
+def reason(path: Path, *, guess: bool = True) -> str:
+    """Why the server ended, in its own words: its last complaints. Equal from run to run.
+
+    Without any complaint, the last lines with `guess`, for a server that never came up; nothing for one that was at
+    work, because then they tell of requests and not of its end.
+    """
     said = [_stable(line) for line in _lines(path)]
     said = [line for line in said if line and not _OUR_OWN.search(line)][-_LAST:]
     complaints = [line for line in said if _COMPLAINT.search(line)]
-    chosen = list(dict.fromkeys(complaints))[-4:] or said[-4:]
+    chosen = list(dict.fromkeys(complaints))[-4:] or (said[-4:] if guess else [])
     return " | ".join(line[:160] for line in chosen)
 
 

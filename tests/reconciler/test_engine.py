@@ -210,6 +210,28 @@ def test_one_that_vanished_is_made_again() -> None:
     assert world.verbs() == ["create", "create"]
 
 
+def test_a_crashed_one_goes_although_its_successor_took_over_the_address() -> None:
+    world = World(llm=SMALL)
+    world.passes()
+    (crashed,) = world.platform.things.values()
+    crashed.fails = "killed"
+    world.platform.port = crashed.port
+    world.running.using[world.files.written["llm"].url] = "app"
+    world.passes()
+    assert world.live == ["llm"]
+    assert world.files.log[0] == world.files.log[-1], "the services' address did not change"
+
+
+def test_a_model_that_was_removed_comes_back_without_its_past() -> None:
+    world = World(llm=SMALL, other=SMALL)
+    world.platform.failing["llm"] = "no"
+    world.passes(5000)
+    assert world.store.load("demo").models["llm"].attempts > 1
+    world.commit(other=SMALL)
+    world.passes()
+    assert "llm" not in world.store.load("demo").models
+
+
 def test_a_platform_that_is_silent_is_left_alone() -> None:
     world = World(llm=SMALL)
     world.passes()
