@@ -297,7 +297,7 @@ class _Case:
         if record.ready_at is None or record.retired_at is None or record.phase in (Phase.FAILED, Phase.ABSENT):
             if same is None and self._updatable(record):
                 return  # `_begin` brings it to the new spec in place
-            yield from self._unless_busy(record, "superseded before it served")
+            yield from self._unless_busy(record, "replaced" if record.retired_at else "superseded before it served")
         elif same is None:
             return
         else:
