@@ -17,9 +17,10 @@ from datetime import datetime
 from drivers.base import Endpoint, Observation, Phase
 from reconciler.apply import Applied, Applier, in_order
 from reconciler.compose.project import Project
-from reconciler.diff import Moment, Removals, Rules, diff
+from reconciler.diff import diff
 from reconciler.errors import InputError, SourceError
 from reconciler.intents import switched
+from reconciler.moment import Moment, Removals, Rules
 from reconciler.observe import observe_all
 from reconciler.plan import Action, Plan, Step
 from reconciler.policy import Policy, guard

@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 
 from drivers.values import comma_list
+from reconciler.answers import GONE
 from reconciler.desired import Desired, DesiredModel
-from reconciler.diff import GONE
 from reconciler.plan import Action, Plan, Step, Verdict
 from state.record import Recorded
 

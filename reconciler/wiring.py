@@ -15,7 +15,7 @@ from drivers.registry import absence, assumed_capabilities
 from reconciler.clock import SystemClock
 from reconciler.compose.load import LoadRequest
 from reconciler.desired import DesiredSettings
-from reconciler.diff import Rules
+from reconciler.moment import Rules
 from reconciler.reading import Reader, Reads
 from reconciler.settings import ProjectSettings, Settings
 from reconciler.source import Snapshot

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING
 
 from drivers.base import Phase
 from drivers.values import duration
+from reconciler.answers import GONE
 from reconciler.clock import SystemClock
-from reconciler.commands.project import ProjectContext, durable_store, print_warning, say
+from reconciler.commands.project import Mistake, ProjectContext, durable_store, print_warning, say
 from reconciler.commands.up import exit_code, plan_now, print_problem, show
-from reconciler.diff import GONE, Removals
 from reconciler.engine import Engine, Manner, PassResult
-from reconciler.errors import InputError, Location, Refused
+from reconciler.errors import Refused
+from reconciler.moment import Removals
 from reconciler.plan import Action, Plan
 from reconciler.progress import Progress, Row, open_progress
 from reconciler.publish import refuse_foreign
@@ -237,9 +238,9 @@ def check_origin(context: ProjectContext, remedy: str) -> None:
 
 
 def timeout_s(text: str) -> float:
-    """`--timeout` in seconds; `off` waits for ever. Raises InputError."""
+    """`--timeout` in seconds; `off` waits for ever. Raises Mistake."""
     try:
         given = duration(text)
     except ValueError as exc:
-        raise InputError(f"--timeout: {exc}", Location("command line")) from None
+        raise Mistake(f"--timeout: {exc}") from None
     return float("inf") if given is None else given

@@ -7,13 +7,13 @@ import sys
 from typing import TYPE_CHECKING
 
 from reconciler.commands.project import (
+    Mistake,
     ProjectContext,
     add_output_argument,
     add_project_arguments,
     print_warning,
     say,
 )
-from reconciler.errors import InputError, Location
 
 if TYPE_CHECKING:
     from reconciler.plan import Plan
@@ -49,7 +49,7 @@ def _check_together(arguments: argparse.Namespace) -> None:
     """An option that would have no effect is a misunderstanding, and here one that acts on platforms."""
     for name in ("refresh", "detailed_exitcode"):
         if getattr(arguments, name) and not arguments.dry_run:
-            raise InputError(f"--{name.replace('_', '-')} goes with --dry-run", Location("command line"))
+            raise Mistake(f"--{name.replace('_', '-')} goes with --dry-run")
 
 
 def _dry_run(context: ProjectContext, arguments: argparse.Namespace) -> int:
@@ -71,7 +71,8 @@ def _warn_of_origin(context: ProjectContext) -> None:
 def plan_now(context: ProjectContext, *, forced: bool, refresh: bool) -> Plan:
     """What the command would do now, removals included: it would ask for a yes first."""
     from reconciler.clock import SystemClock
-    from reconciler.diff import Moment, Removals, diff
+    from reconciler.diff import diff
+    from reconciler.moment import Moment, Removals
     from reconciler.policy import guard
     from reconciler.refresh import note_wanted
     from reconciler.wiring import RuleBook

@@ -11,7 +11,8 @@ import pytest
 
 from drivers.base import Capabilities, ModelSpec, Phase
 from reconciler.backoff import MAX_ATTEMPTS
-from reconciler.diff import TABLE, Moment, Relation, Removals, Rules, diff
+from reconciler.diff import TABLE, Relation, diff
+from reconciler.moment import Moment, Removals, Rules
 from reconciler.plan import Action, Plan
 from state.record import DeploymentRecord, Intent, ModelRecord, Recorded
 from tests.builders import NOON, deployment_id, deployment_record, model_spec, recorded

@@ -6,7 +6,7 @@ import pytest
 
 from drivers.errors import Ambiguous, Denied, Unavailable
 from drivers.fake import REFUSED_FLAG
-from reconciler.diff import Removals
+from reconciler.moment import Removals
 from reconciler.options import Level, Option
 from reconciler.plan import Action
 from state.store import Fenced, Held
@@ -67,6 +67,21 @@ def test_a_deletion_that_the_platform_forgot_is_asked_for_again() -> None:
         thing.gone_at = thing.gone_at and world.clock.now()
     world.passes()
     assert [record.deployment.model for record in world.store.load("demo").deployments.values()] == ["llm"]
+
+
+def test_commits_in_quick_succession_end_with_the_last_one() -> None:
+    """A third spec arrives while the first one still bakes: nobody waits for anybody for ever."""
+    world = World(llm=SMALL)
+    world.passes()
+    world.commit(llm=LARGE)
+    while not world.engine.run_once().switched:
+        world.later(1)
+    for tokens in (8192, 16384):
+        world.commit(llm=model_spec(context_size=tokens))
+        world.passes(3000)
+    assert world.live == ["llm"]
+    (record,) = world.store.load("demo").deployments.values()
+    assert record.deployment.spec.context_size == 16384
 
 
 def test_a_running_service_keeps_the_old_one_alive() -> None:

@@ -12,9 +12,9 @@ from drivers.base import Capabilities, Endpoint, ModelSpec
 from drivers.fake import FakeDriver, FakePlatform
 from reconciler.compose.project import Project
 from reconciler.desired import Desired, DesiredModel
-from reconciler.diff import Rules
 from reconciler.engine import Engine, Manner, PassResult
 from reconciler.errors import SourceError
+from reconciler.moment import Rules
 from reconciler.ports import Ports, Published
 from reconciler.reading import Reading
 from state.clock import Clock as StoreClock

@@ -1,0 +1,202 @@
+"""What each answer of the decision table means: how long to wait, and what must be true before something is done. Pure.
+
+One function per answer, with the answer's name: steps about one deployment of a case, none where nothing is to be done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from drivers.base import Phase
+from reconciler.case import Case, field_changes
+from reconciler.desired import DesiredModel
+from reconciler.moment import Removals
+from reconciler.plan import Action, FieldChange, Step
+from state.record import DeploymentRecord, Intent
+
+GONE = "gone from the file"
+"""The cause of a removal: the one kind of delete that the mass-delete guard is about."""
+REMOVAL_READS = 2
+"""Good readings without the model before its removal is believed."""
+
+
+def nothing(case: Case, record: DeploymentRecord) -> Iterator[Step]:
+    return iter(())
+
+
+def serve(case: Case, record: DeploymentRecord) -> Iterator[Step]:
+    """READY is what is wanted, unless an update in place was resolved and the platform never confirmed it."""
+    if record.applied_digest in ("", record.deployment.spec.digest):
+        return
+    if case.may_call(record):
+        yield case.step(Action.UPDATE, record, record.failure or "the update was not confirmed")
+    else:
+        yield case.hold(record, record.failure, record.next_call_at)
+
+
+def wait(case: Case, record: DeploymentRecord) -> Iterator[Step]:
+    cause = (
+        f"the platform does not say how it is: {record.detail}"
+        if record.phase is Phase.UNKNOWN
+        else "it is being deleted"
+    )
+    yield case.hold(record, cause)
+
+
+def forget(case: Case, record: DeploymentRecord) -> Iterator[Step]:
+    """Absence is believed once no call that was sent can take effect any more."""
+    settled = case.settled_at(record)
+    if case.moment.now < settled:
+        yield case.hold(record, "it is absent; a late call could still bring it back", settled)
+    else:
+        yield case.step(Action.FORGET, record, "verified absent")
+
+
+def remove(case: Case, record: DeploymentRecord) -> Iterator[Step]:
+    """A model that is gone from the file: deleted only when nobody can object any more. One that seems absent is
+    deleted as well before it is forgotten: that is free, and takes along what may be left of it."""
+    rules = case.rules(record)
+    ripe = (case.book.missing_since or case.moment.now) + timedelta(seconds=rules.removal_grace_s)
+    if case.book.protected:
+        yield case.hold(record, "gone from the file, and protected: `reconcile unprotect` lets it go")
+    elif record.adopted and not case.removal_confirmed():
+        yield case.hold(record, "found by its tags and wanted by no file: `reconcile destroy` deletes it")
+    elif case.moment.removals is Removals.HELD and not case.removal_confirmed():
+        yield case.hold(record, "gone from the file; `--yes` deletes it")
+    elif not case.removal_confirmed() and (case.moment.now < ripe or case.book.missing_reads < REMOVAL_READS):
+        yield case.hold(record, "gone from the file; deleted when it stays gone", ripe)
+    else:
+        yield from unless_busy(case, record, GONE)
+
+
+def finish(case: Case, record: DeploymentRecord) -> Iterator[Step]:
+    again = (record.issued_at or record.created_at) + timedelta(seconds=case.rules(record).capabilities.delete_again_s)
+    if not case.may_call(record):
+        yield case.hold(record, record.failure, record.next_call_at)
+    elif record.phase is Phase.DELETING and case.moment.now < again:
+        yield case.hold(record, "it is being deleted", again)
+    else:
+        yield case.step(Action.DELETE, record, "its deletion was begun")
+
+
+def issue_again(case: Case, record: DeploymentRecord) -> Iterator[Step]:
+    """Absent though asked for. The same request again makes one thing, because its name and token are the same.
+
+    A platform that may still be about to answer the first request would not understand a second one after the
+    thing was there and vanished; this host has no such delays, and keeps the address when it starts it again.
+    """
+    if record.ready_at is not None and not case.rules(record).capabilities.local:
+        yield from replace_lost(case, record)
+    elif case.book.halted and case.attempts():
+        yield case.hold(record, case.book.halted)
+    elif case.may_call(record):
+        yield case.step(Action.CREATE, record, record.failure or "asked for, and not there yet")
+    else:
+        yield case.hold(record, record.failure, record.next_call_at)
+
+
+def replace_lost(case: Case, record: DeploymentRecord) -> Iterator[Step]:
+    settled = case.settled_at(record, since=record.phase_since)
+    if case.moment.now < settled:
+        yield case.hold(record, "it vanished; waiting until that is certain", settled)
+    else:
+        yield from attempt(case, record, "it was ready and has vanished")
+
+
+def be_patient(case: Case, record: DeploymentRecord) -> Iterator[Step]:
+    """Patience counts from the request; for one that served before, from when it began to start anew."""
+    began = record.phase_since if record.ready_at else record.issued_at or record.created_at
+    patience_s = case.startup_timeout_s(record)
+    deadline = began + timedelta(seconds=patience_s)
+    if case.moment.now < deadline:
+        yield case.hold(record, record.detail or "it is starting", deadline)
+    elif record.active:
+        yield from attempt(case, record, f"not ready again within {patience_s:g} s")
+    else:
+        yield case.step(Action.DELETE, record, f"not ready within {patience_s:g} s")
+
+
+def give_grace(case: Case, record: DeploymentRecord) -> Iterator[Step]:
+    until = record.phase_since + timedelta(seconds=case.rules(record).capabilities.degraded_grace_s)
+    if case.moment.now < until:
+        yield case.hold(record, f"degraded: {record.detail}", until)
+    else:
+        yield from attempt(case, record, f"degraded for too long: {record.detail}")
+
+
+def try_anew(case: Case, record: DeploymentRecord) -> Iterator[Step]:
+    """One that serves goes only after its successor took over; one that never served goes first."""
+    if record.active:
+        yield from attempt(case, record, f"it failed: {record.detail}")
+    else:
+        yield case.step(Action.DELETE, record, f"it failed: {record.detail}")
+
+
+def supersede(case: Case, record: DeploymentRecord) -> Iterator[Step]:
+    """A deployment of this model that is not what the file asks for (any more)."""
+    if record.active:
+        return  # it serves until the other one is ready; `_begin` says what replaces it
+    if record.ready_at is None or record.retired_at is None or record.phase in (Phase.FAILED, Phase.ABSENT):
+        if case.same is None and case.updatable(record):
+            return  # `_begin` brings it to the new spec in place
+        yield from unless_busy(case, record, "replaced" if record.retired_at else "superseded before it served")
+    elif case.same is None and case.active is None:
+        return  # nothing else is left of the model: `begin` replaces it
+    else:
+        yield from retire(case, record, record.retired_at)
+
+
+def retire(case: Case, record: DeploymentRecord, since: datetime) -> Iterator[Step]:
+    baked = since + timedelta(seconds=case.rules(record).bake_s)
+    if case.moment.now < baked:
+        yield case.hold(record, "replaced; kept for a while in case the replacement fails", baked)
+    else:
+        yield from unless_busy(case, record, "replaced")
+
+
+def unless_busy(case: Case, record: DeploymentRecord, cause: str) -> Iterator[Step]:
+    reason = case.moment.busy.get(record.deployment.id)
+    yield case.hold(record, reason) if reason else case.step(Action.DELETE, record, cause)
+
+
+def begin(case: Case, want: DesiredModel) -> Iterator[Step]:
+    """Create, update or replace, whichever the present deployments allow."""
+    staying = [record for record in case.records if record.intent is Intent.CREATE]
+    serving = case.active or (staying[-1] if len(staying) == 1 else None)
+    if len(case.records) > len(staying):
+        yield case.hold(None, "an earlier deployment is still being deleted")
+    elif not staying:
+        yield from new(case, Action.CREATE, None, "another attempt" if case.attempts() else "the file asks for it")
+    elif serving is None or len(staying) > 1:
+        yield case.hold(None, "an earlier attempt must go first")
+    elif serving.phase is Phase.UNKNOWN:
+        return  # its own step already waits: never act on ignorance
+    elif case.updatable(serving):
+        yield case.step(Action.UPDATE, serving, "the file changed", field_changes(serving.deployment.spec, want.spec))
+    elif serving.ready_at is None and not serving.active:
+        yield case.hold(None, "an earlier attempt must go first")
+    else:
+        changes = field_changes(serving.deployment.spec, want.spec)
+        moved = f"the platform changed: {serving.driver} → {want.driver}"
+        yield from new(case, Action.REPLACE, serving, "the file changed" if changes else moved, changes)
+
+
+def attempt(case: Case, record: DeploymentRecord, cause: str) -> Iterator[Step]:
+    """A new deployment of the same spec beside one that no longer does its work."""
+    if len(case.records) > 1:
+        yield case.hold(record, f"{cause}; another deployment is still being dealt with")
+    else:
+        yield from new(case, Action.REPLACE, record, cause)
+
+
+def new(
+    case: Case, action: Action, record: DeploymentRecord | None, cause: str, changes: tuple[FieldChange, ...] = ()
+) -> Iterator[Step]:
+    """One more deployment, unless the spec was given up or has to wait for its turn."""
+    if case.halted():
+        yield case.hold(record, case.book.halted or case.gave_up())
+    elif case.may_try():
+        yield case.step(action, record, cause, changes)
+    else:
+        yield case.hold(record, f"{cause}; backing off after {case.attempts()} attempts", case.book.next_try_at)

@@ -1,0 +1,133 @@
+"""One model at one moment: what is desired, what is known of its deployments, and what follows from the two. Pure.
+
+Facts only; what to do about them is in `answers.py`, and which answer applies when is the table in `diff.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+
+from drivers.base import ModelSpec, Phase
+from drivers.values import duration
+from reconciler.backoff import MAX_ATTEMPTS
+from reconciler.desired import DesiredModel
+from reconciler.moment import Moment, Removals, Rules
+from reconciler.plan import Action, FieldChange, Step
+from state.record import DeploymentRecord, Intent, ModelRecord
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """`records` are the model's deployments, oldest first."""
+
+    key: str
+    want: DesiredModel | None
+    judged: DesiredModel | None
+    """The model as the file has it, also when that was refused."""
+    kept: bool
+    """The file has it, and what it says was refused."""
+    records: Sequence[DeploymentRecord]
+    book: ModelRecord
+    moment: Moment
+
+    @cached_property
+    def same(self) -> DeploymentRecord | None:
+        """The newest deployment of exactly the desired spec that nobody decided to delete."""
+        if self.want is None:
+            return None
+        fitting = [
+            record
+            for record in self.records
+            if record.intent is Intent.CREATE
+            and record.driver == self.want.driver
+            and record.deployment.spec.digest == self.want.spec.digest
+        ]
+        ready = [record for record in fitting if record.phase is Phase.READY]
+        return next(reversed(ready or fitting), None)
+
+    def rules(self, record: DeploymentRecord) -> Rules:
+        return self.moment.rules[record.driver]
+
+    @cached_property
+    def active(self) -> DeploymentRecord | None:
+        """The deployment that services are pointed at."""
+        return next((record for record in self.records if record.active), None)
+
+    def updatable(self, record: DeploymentRecord) -> bool:
+        """Whether every changed key is one that the driver changes in place, or one that changes nothing there."""
+        if self.want is None or record.driver != self.want.driver or record.phase in (Phase.FAILED, Phase.ABSENT):
+            return False
+        rules = self.rules(record)
+        return all(
+            change.key in rules.capabilities.updatable or rules.inert(change.key)
+            for change in field_changes(record.deployment.spec, self.want.spec)
+        )
+
+    def settled_at(self, record: DeploymentRecord, since: datetime | None = None) -> datetime:
+        sent = since or record.issued_at or record.created_at
+        return sent + timedelta(seconds=self.rules(record).capabilities.settle_s)
+
+    def startup_timeout_s(self, record: DeploymentRecord) -> float:
+        written = record.deployment.spec.options.get("cloud.startup-timeout")
+        given = duration(written) if written is not None else None
+        return given if given is not None else self.rules(record).capabilities.startup_timeout_s
+
+    def attempts(self) -> int:
+        return self.book.attempts if self.want is not None and self.book.attempts_digest == self.want.spec.digest else 0
+
+    def halted(self) -> bool:
+        return self.attempts() >= MAX_ATTEMPTS or (bool(self.book.halted) and self.attempts() > 0)
+
+    def gave_up(self) -> str:
+        return f"gave up after {self.attempts()} attempts: commit a change, or `reconcile resume {self.key}`"
+
+    def may_try(self) -> bool:
+        """Whether a new deployment may be made. Back-off belongs to a spec: a new commit may be tried at once."""
+        return not self.attempts() or self.book.next_try_at is None or self.moment.now >= self.book.next_try_at
+
+    def may_call(self, record: DeploymentRecord) -> bool:
+        return record.next_call_at is None or self.moment.now >= record.next_call_at
+
+    def removal_confirmed(self) -> bool:
+        return self.moment.removals is Removals.CONFIRMED or self.book.removal_confirmed_at is not None
+
+    # -- steps about it ------------------------------------------------------------------------------------------------
+
+    def hold(self, record: DeploymentRecord | None, cause: str, until: datetime | None = None) -> Step:
+        return self.step(Action.WAIT, record, cause, not_before=until)
+
+    def step(
+        self,
+        action: Action,
+        record: DeploymentRecord | None,
+        cause: str,
+        changes: tuple[FieldChange, ...] = (),
+        not_before: datetime | None = None,
+    ) -> Step:
+        towards = record is None or action in (Action.CREATE, Action.REPLACE, Action.UPDATE)
+        judged = self.judged
+        return Step(
+            action=action,
+            model=self.key,
+            driver=judged.driver if judged is not None and towards else record.driver if record is not None else "",
+            cause=cause,
+            deployment=record.deployment.id if record is not None else None,
+            changes=changes,
+            findings=judged.findings if judged is not None else (),
+            resolution=judged.resolution if judged is not None else (),
+            location=judged.location if judged is not None else None,
+            not_before=not_before,
+        )
+
+
+def field_changes(old: ModelSpec, new: ModelSpec) -> tuple[FieldChange, ...]:
+    """What the user changed between two specs, by key."""
+    before, after = old.fields(), new.fields()
+    return tuple(
+        FieldChange(key, before.get(key), after.get(key))
+        for key in dict.fromkeys((*before, *after))
+        if before.get(key) != after.get(key)
+    )
