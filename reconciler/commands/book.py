@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from reconciler.commands.project import NothingRecorded, add_project_arguments, say
+from reconciler.commands.project import Mistake, NothingRecorded, add_project_arguments, say
 from reconciler.commands.record import one_project, opened
-from reconciler.errors import InputError, Location
 from reconciler.options import nearest
 from reconciler.text import clean
 
@@ -37,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     from state.record import Append, Event
 
     if arguments.deployment is not None and arguments.command != "forget":
-        raise InputError("--deployment goes with forget", Location("command line"))
+        raise Mistake("--deployment goes with forget")
     clock = SystemClock()
     with opened(arguments, readonly=False) as store:
         project = one_project(arguments, store)

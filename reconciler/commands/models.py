@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reconciler.commands.project import add_settings_arguments, say, settings_from
+from reconciler.commands.project import Mistake, add_settings_arguments, say, settings_from
 
 if TYPE_CHECKING:
     from drivers.modelstore.store import ModelStore, StoredModel
@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.verb == "pull":
         _pull(store, arguments)
     elif arguments.verb == "import":
-        _tell(store.import_file(Path(arguments.file), arguments.reference, arguments.mode))
+        _import(store, arguments)
     elif arguments.verb == "rm":
         _remove(store, arguments.references)
     else:
@@ -89,6 +89,13 @@ def _pull(store: ModelStore, arguments: argparse.Namespace) -> None:
 
         stored = store.pull(arguments.reference, show, refresh=arguments.refresh)
     _tell(stored)
+
+
+def _import(store: ModelStore, arguments: argparse.Namespace) -> None:
+    file = Path(arguments.file)
+    if not file.is_file():
+        raise Mistake(f"{file} is {'no file' if file.exists() else 'not there'}; name a GGUF file")
+    _tell(store.import_file(file, arguments.reference, arguments.mode))
 
 
 def _tell(stored: StoredModel) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from reconciler.commands.project import ProjectContext, add_project_arguments, say
-from reconciler.errors import InputError, Location
+from reconciler.commands.project import Mistake, ProjectContext, add_project_arguments, say
 
 EXAMPLES = """\
 examples:
@@ -37,9 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
         chosen = next((each for each in environments if each.name == arguments.service), None)
         if chosen is None:
             names = ", ".join(each.name for each in environments) or "none"
-            raise InputError(
-                f"no service '{arguments.service}' wants a model; those that do: {names}", Location("command line")
-            )
+            raise Mistake(f"no service '{arguments.service}' wants a model; those that do: {names}")
         say(env_body(chosen))
         return 0
     values = context.settings.values_dir(reading.project.name)

@@ -6,8 +6,7 @@ import argparse
 import sys
 from dataclasses import replace
 
-from reconciler.commands.project import ProjectContext, add_project_arguments, say
-from reconciler.errors import InputError, Location
+from reconciler.commands.project import Mistake, ProjectContext, add_project_arguments, say
 
 EXAMPLES = """\
 examples:
@@ -49,8 +48,7 @@ def _check_known(asked: list[str], known: object) -> None:
     for name in asked:
         if name not in names:
             hint = nearest(name, names)
-            raise InputError(
+            raise Mistake(
                 f"no model '{name}'"
-                + (f" (did you mean '{hint}'?)" if hint else f"; there are {', '.join(names) or 'none'}"),
-                Location("command line"),
+                + (f" (did you mean '{hint}'?)" if hint else f"; there are {', '.join(names) or 'none'}")
             )
