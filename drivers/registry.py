@@ -7,10 +7,9 @@ platform's name, what it points to is called with the keywords of `create` and r
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from importlib import import_module
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from drivers import catalog
 from drivers.base import Capabilities, Driver
@@ -22,8 +21,7 @@ FACTORIES: Mapping[str, str] = MappingProxyType({"llamacpp": "drivers.llamacpp.d
 """Platform to `module:attribute`, for the drivers that are part of this release."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Description:
+class Description(NamedTuple):
     """One line of `reconcile drivers`."""
 
     name: str

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _CRON_BOUNDS = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
-_CRON_PART = re.compile(r"(\*|\d{1,2}(?:-\d{1,2})?)(?:/(\d{1,2}))?", re.ASCII)
-_TIMEZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z][A-Za-z0-9_+-]*){0,2}")
+_CRON_PART = r"(\*|[0-9]{1,2}(?:-[0-9]{1,2})?)(?:/([0-9]{1,2}))?"
+_TIMEZONE = r"[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z][A-Za-z0-9_+-]*){0,2}"
 
 
-@dataclass(frozen=True, slots=True)
-class Schedule:
+class Schedule(NamedTuple):
     """When a model comes up and goes down: five-field cron expressions, and the time zone they are meant in."""
 
     up: str
@@ -26,7 +25,7 @@ def schedule(text: str) -> Schedule:
     if not 2 <= len(parts) <= 3 or not parts[0].startswith("up@") or not parts[1].startswith("down@"):
         raise wrong
     timezone = parts[2] if len(parts) == 3 else "UTC"
-    if _TIMEZONE.fullmatch(timezone) is None:
+    if re.fullmatch(_TIMEZONE, timezone) is None:
         raise wrong
     return Schedule(cron(parts[0].removeprefix("up@")), cron(parts[1].removeprefix("down@")), timezone)
 
@@ -44,7 +43,7 @@ def cron(text: str) -> str:
 
 def _is_cron_field(field: str, low: int, high: int) -> bool:
     for part in field.split(","):
-        match = _CRON_PART.fullmatch(part)
+        match = re.fullmatch(_CRON_PART, part)
         if match is None or match[2] in ("0", "00"):
             return False
         ends = [] if match[1] == "*" else [int(end) for end in match[1].split("-")]

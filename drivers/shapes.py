@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
+class Shape(NamedTuple):
     """A text fits when all of it matches `pattern` and its beginning does not match `never`.
 
     Patterns are texts, compiled when first used: a start should not pay for shapes that no option has.

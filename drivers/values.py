@@ -15,9 +15,9 @@ from types import MappingProxyType
 from drivers.schedules import Schedule, schedule
 from drivers.shapes import SHAPES
 
-_DURATION = re.compile(r"([0-9]{1,9})(s|m|h|d)")
-_SIZE = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?) ?(?:([kKMGT]i?)B?|B)")
-_NUMBER = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,9})?")
+_DURATION = r"([0-9]{1,9})(s|m|h|d)"
+_SIZE = r"([0-9]{1,12}(?:\.[0-9]{1,6})?) ?(?:([kKMGT]i?)B?|B)"
+_NUMBER = r"-?[0-9]{1,15}(?:\.[0-9]{1,9})?"
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _POWERS = {"k": 1, "m": 2, "g": 3, "t": 4}
 _TRUE, _FALSE = frozenset({"true", "yes", "on", "1"}), frozenset({"false", "no", "off", "0"})
@@ -81,7 +81,7 @@ def duration(text: str) -> int | None:
     """Seconds of `90s`, `15m`, `2h`, `1d`; None for `off`."""
     if text == "off":
         return None
-    match = _DURATION.fullmatch(text)
+    match = re.fullmatch(_DURATION, text)
     if match is None:
         raise ValueError(f"{text!r} is not a duration: write 90s, 15m, 2h, 1d or off")
     return int(match[1]) * _SECONDS[match[2]]
@@ -89,7 +89,7 @@ def duration(text: str) -> int | None:
 
 def size(text: str) -> int:
     """Bytes of `24GB` (powers of 1000) or `512MiB` (powers of 1024)."""
-    match = _SIZE.fullmatch(text)
+    match = re.fullmatch(_SIZE, text)
     if match is None:
         raise ValueError(f"{text!r} is not a size: write 24GB, 1.5TB or 512MiB")
     unit = (match[2] or "").lower()
@@ -104,7 +104,7 @@ def sizes(text: str) -> Range:
 
 def number(text: str) -> float:
     """A plain decimal number; no exponent, no infinity."""
-    if _NUMBER.fullmatch(text) is None:
+    if re.fullmatch(_NUMBER, text) is None:
         raise ValueError(f"{text!r} is not a number")
     return float(text)
 

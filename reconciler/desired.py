@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any
 
@@ -198,10 +198,10 @@ class _Case:
         """Without the stand-ins that lack the accelerators asked for; all of them lacking is a conflict."""
         natives = fitting(self.options, placement.instance_types, self.lookup.families)
         if not natives or natives[0] == placement.instance_types[0]:
-            return replace(placement, instance_types=natives or placement.instance_types)
+            return placement._replace(instance_types=natives or placement.instance_types)
         asked = next(key for key in ACCELERATOR_KEYS if key in self.options)
         steps = (*placement.steps, f"{asked}={self.options[asked].text} → {natives[0]}")
-        return replace(placement, instance_types=natives, steps=steps)
+        return placement._replace(instance_types=natives, steps=steps)
 
     def _wrong(
         self,

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 from drivers import catalog
 from drivers.modelstore.reference import Kind, Reference
@@ -35,8 +34,7 @@ _WORDS = {Match.SAME_WEIGHTS: "same weights", Match.FAMILY: "same family", Match
 _WIDENED = {"never": (), "family": (Match.FAMILY,), "any": (Match.FAMILY, Match.OTHER)}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
+class Identity(NamedTuple):
     """What is known of a model. An unknown one has its name and nothing else, which is no error."""
 
     name: str
@@ -69,8 +67,7 @@ class Identity:
         return f"{self.name} ({details})" if details else self.name
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """One way to serve the model on a platform."""
 
     model_id: str
@@ -190,7 +187,7 @@ def _from_hub(reference: Reference, models: Mapping[str, Mapping[str, Any]]) -> 
         for size, repository in (*entry.get("hf", {}).items(), *entry.get("gguf", {}).items()):
             if repository.lower() == wanted:
                 quantization = "" if reference.tag in (None, "latest") else str(reference.tag)
-                return replace(_identity(_name(reference), entry, size, quantization), download="", vram="")
+                return _identity(_name(reference), entry, size, quantization)._replace(download="", vram="")
     return None
 
 

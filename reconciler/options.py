@@ -7,10 +7,11 @@ defaults are not filled in here: an option is present when somebody wrote it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
 from types import MappingProxyType
+from typing import NamedTuple
 
 from drivers import catalog
 from drivers.values import Accelerator, Range, Value, check_text, read
@@ -32,8 +33,7 @@ class Level(Enum):
     TOOL = "tool"
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
+class Option(NamedTuple):
     """One option with its text, its value and where it was written."""
 
     key: str
@@ -47,11 +47,10 @@ Options = Mapping[str, Option]
 NO_OPTIONS: Options = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """One level, judged: what could be read, and everything that could not, each at its place."""
 
-    options: Options = field(default_factory=lambda: NO_OPTIONS)
+    options: Options = NO_OPTIONS
     problems: tuple[InputError, ...] = ()
 
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
 
 from drivers import catalog
 from reconciler.options import Options, nearest
@@ -22,8 +23,7 @@ _EXPLICIT_ONLY = frozenset({"external"})
 _KEYS = ("cloud.platform", "cloud.provider", "cloud.serving", "cloud.region", "cloud.instance-type")
 
 
-@dataclass(frozen=True, slots=True)
-class Placement:
+class Placement(NamedTuple):
     """Where a model goes, and how that was arrived at."""
 
     platform: str
@@ -32,12 +32,11 @@ class Placement:
     steps: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class PlacementDefaults:
+class PlacementDefaults(NamedTuple):
     """What the operator's settings say where the file does not."""
 
     platform: str | None = None
-    by_provider: Mapping[str, str] = field(default_factory=dict)
+    by_provider: Mapping[str, str] = MappingProxyType({})
 
 
 class Unplaceable(ValueError):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+from typing import NamedTuple
 
 from drivers.base import Finding
 from reconciler.errors import Location
@@ -27,8 +28,7 @@ class Action(Enum):
     """Nothing to do yet, and the cause says for what."""
 
 
-@dataclass(frozen=True, slots=True)
-class FieldChange:
+class FieldChange(NamedTuple):
     """One key of the spec that differs; None where it was or becomes unset."""
 
     key: str
@@ -56,8 +56,7 @@ class Step:
     """For waits: when the answer can change by time alone."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What one guard says of the plan."""
 
     guard: str

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from drivers.base import Handling
 
@@ -24,20 +23,19 @@ _SIGNS = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OptionEntry:
+class OptionEntry(NamedTuple):
     """One key of the vocabulary."""
 
     key: str
     type: str
     about: str
-    choices: tuple[str, ...] = ()
-    default: str = ""
-    unit: str = ""
     handling: Mapping[str, Handling]
     """By platform; a platform that is not in it knows nothing of the key."""
     how: Mapping[str, str]
     """By platform, what `translated` means there."""
+    choices: tuple[str, ...] = ()
+    default: str = ""
+    unit: str = ""
     engine: bool = False
     """The reconciler itself honours it."""
     operator: bool = False
@@ -46,8 +44,7 @@ class OptionEntry:
     """No platform honours it in this release."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Namespace:
+class Namespace(NamedTuple):
     """A family of passthrough keys: which platforms understand it, and which of its keys a repository may not set."""
 
     platforms: tuple[str, ...]
@@ -55,8 +52,7 @@ class Namespace:
     forbidden: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Vocabulary:
+class Vocabulary(NamedTuple):
     """All option keys, by key, and the passthrough namespaces."""
 
     version: str
@@ -66,8 +62,7 @@ class Vocabulary:
     namespaces: Mapping[str, Namespace]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Platform:
+class Platform(NamedTuple):
     """One place where models can run."""
 
     name: str
@@ -84,8 +79,7 @@ class Platform:
     """Option keys that this release honours there."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Platforms:
+class Platforms(NamedTuple):
     """The platforms, and what tells one from another."""
 
     version: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from drivers.base import Handling
 from reconciler.plan import Action
@@ -21,8 +21,7 @@ QUIETLY_DONE = frozenset({Handling.HONOURED})
 """What a report on a plan does not list one by one: the user gets what the user wrote."""
 
 
-@dataclass(frozen=True, slots=True)
-class Style:
+class Style(NamedTuple):
     """`PLAIN` adds nothing. `COLOUR` adds ANSI sequences around whole words, never inside padding."""
 
     colour: bool = False
