@@ -221,5 +221,9 @@ def say(text: str) -> None:
     sys.stdout.write(text if text.endswith("\n") else text + "\n")
 
 
+class Mistake(ReconcilerError):
+    """Something on the command line that cannot be meant; the text says what can."""
+
+
 class NothingRecorded(ReconcilerError):
     """A command that needs a record, where there is none."""
