@@ -14,10 +14,11 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from reconciler.engine import Engine, PassResult
+from reconciler.engine import Engine
 from reconciler.errors import Refused, SourceError
 from reconciler.ports import Clock
 from reconciler.reading import Reader
+from reconciler.result import PassResult
 from reconciler.timers import Jobs, Ticker
 from reconciler.watch import Watcher
 from reconciler.workqueue import Workqueue

@@ -20,13 +20,14 @@ from reconciler.answers import GONE
 from reconciler.clock import SystemClock
 from reconciler.commands.project import Mistake, ProjectContext, durable_store, print_warning, say
 from reconciler.commands.up import exit_code, plan_now, print_problem, show
-from reconciler.engine import Engine, Manner, PassResult
+from reconciler.engine import Engine, Manner
 from reconciler.errors import Refused
 from reconciler.moment import Removals
 from reconciler.plan import Action, Plan
 from reconciler.progress import Progress, Row, open_progress
 from reconciler.publish import refuse_foreign
 from reconciler.reading import Pinned, Reading, Reads
+from reconciler.result import PassResult
 from reconciler.text import clean
 from state.store import StateError
 

@@ -20,8 +20,8 @@ from reconciler.text import clean
 if TYPE_CHECKING:
     from reconciler.compose.project import Project
     from reconciler.daemon import Followed
-    from reconciler.engine import PassResult
     from reconciler.publish import Places
+    from reconciler.result import PassResult
     from reconciler.settings import ProjectSettings, Settings
     from reconciler.wiring import Drivers
     from state.store import Store

@@ -12,11 +12,12 @@ from drivers.base import Capabilities, Endpoint, ModelSpec
 from drivers.fake import FakeDriver, FakePlatform
 from reconciler.compose.project import Project
 from reconciler.desired import Desired, DesiredModel
-from reconciler.engine import Engine, Manner, PassResult
+from reconciler.engine import Engine, Manner
 from reconciler.errors import SourceError
 from reconciler.moment import Rules
 from reconciler.ports import Ports, Published
 from reconciler.reading import Reading
+from reconciler.result import PassResult
 from state.clock import Clock as StoreClock
 from state.memory import MemoryStore
 from state.record import OutputRecord

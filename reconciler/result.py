@@ -1,0 +1,62 @@
+"""What one pass came to, and when the next one is due. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from drivers.base import Observation, Phase
+from reconciler.apply import Applied
+from reconciler.errors import InputError
+from reconciler.plan import Plan
+from reconciler.ports import Published
+from state.record import Recorded
+
+HEALTH_INTERVAL_S = 10.0
+"""How often a READY deployment is looked at when nothing else happens."""
+MOVING_INTERVAL_S = 1.0
+"""How often one that is on its way is looked at, unless its driver says otherwise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassResult:
+    """What one pass came to."""
+
+    plan: Plan | None
+    known: Recorded | None
+    trouble: str = ""
+    """Why the source gave no (new) answer; what was desired before still holds."""
+    applied: tuple[Applied, ...] = ()
+    published: Published = field(default_factory=Published)
+    switched: bool = False
+    """Services were pointed elsewhere; what served before is dealt with in a later pass."""
+    problems: tuple[InputError, ...] = ()
+    look_again_s: float = HEALTH_INTERVAL_S
+
+    @property
+    def pending(self) -> bool:
+        """Something was done just now, is on its way, or will change by time alone."""
+        if self.plan is None or self.known is None or self.applied or self.switched:
+            return True
+        moving = any(
+            record.phase in (Phase.CREATING, Phase.DELETING, Phase.UNKNOWN)
+            for record in self.known.deployments.values()
+        )
+        return moving or any(step.not_before is not None for step in self.plan.steps)
+
+
+def look_again_s(
+    plan: Plan, applied: Sequence[Applied], seen: Mapping[str, Observation], known: Recorded, now: datetime
+) -> float:
+    """Seconds until something may have changed by itself."""
+    waits = [HEALTH_INTERVAL_S]
+    waits += [done.look_again_s if done.look_again_s is not None else MOVING_INTERVAL_S for done in applied]
+    waits += [max((step.not_before - now).total_seconds(), 0.0) for step in plan.steps if step.not_before is not None]
+    for id, record in known.deployments.items():
+        hint = seen[id].look_again_s if id in seen else None
+        if hint is not None:
+            waits.append(hint)
+        elif record.phase in (Phase.CREATING, Phase.DELETING, Phase.UNKNOWN, Phase.DEGRADED):
+            waits.append(MOVING_INTERVAL_S)
+    return min(waits)

@@ -1,0 +1,49 @@
+"""Who still uses a deployment that is about to go: files on disk, running services, requests in flight."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from reconciler.compose.project import Project
+from reconciler.plan import Action, Plan, Step
+from reconciler.ports import Outputs, Ports
+from state.record import DeploymentRecord, Intent, Recorded
+
+
+def busy(ports: Ports, project: Project, known: Recorded, plan: Plan) -> Mapping[str, str]:
+    """Why some of the deployments that the plan would delete must not go yet, by id.
+
+    That costs a question to the Docker engine, so it is asked for those alone.
+    """
+    suspects = {
+        record.deployment.id: record
+        for record in (known.deployments[step.deployment] for step in plan.steps if _deletes(step) and step.deployment)
+        if record.endpoint is not None and record.intent is Intent.CREATE and not _is_inherited(record, known)
+    }
+    if not suspects:
+        return {}
+    endpoints = {id: record.endpoint for id, record in suspects.items() if record.endpoint is not None}
+    reasons = dict(ports.services(project).users(known.project, endpoints))
+    for id, record in suspects.items():
+        if ports.drivers(record.driver).in_flight(record.deployment):
+            reasons.setdefault(id, "it is still answering a request")
+    return reasons
+
+
+def may_go(step: Step, known: Recorded, outputs: Outputs) -> bool:
+    """The last look before a delete: no file on disk may point there."""
+    if not _deletes(step) or step.deployment is None:
+        return True
+    record = known.deployments[step.deployment]
+    return record.endpoint is None or _is_inherited(record, known) or not outputs.mentions(record.endpoint)
+
+
+def _deletes(step: Step) -> bool:
+    return step.action is Action.DELETE
+
+
+def _is_inherited(record: DeploymentRecord, known: Recorded) -> bool:
+    """Whether a deployment that serves now answers at the very address: then nobody who has it means the old one."""
+    serving = (other.endpoint for id, other in known.deployments.items() if id != record.deployment.id and other.active)
+    urls = {endpoint.url for endpoint in serving if endpoint is not None}
+    return record.endpoint is not None and record.endpoint.url in urls
