@@ -7,15 +7,18 @@ is only safe because `drivers.flags` lets no flag of the user name it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from math import ceil
-from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 
 from drivers import flags, values
 from drivers.base import Finding, Handling, ModelSpec
 from drivers.errors import Rejected
-from drivers.llamacpp.models import ModelFile
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from drivers.llamacpp.models import ModelFile
 
 DEFAULT_CONTEXT = 4096
 """Tokens where neither the file nor the model's packager says anything; less where it was trained for less."""
@@ -42,8 +45,7 @@ OPTION_FLAGS: Mapping[str, str] = MappingProxyType(
 """Options that are llama-server's own: their value goes through the same bounds as a runtime flag of that name."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Place(NamedTuple):
     """What the command line says about where and as whom a server answers."""
 
     host: str
@@ -53,8 +55,7 @@ class Place:
     key_file: Path | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sizes:
+class Sizes(NamedTuple):
     """How much context a server keeps."""
 
     context: int
