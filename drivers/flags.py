@@ -81,6 +81,12 @@ class _Parsed:
 
 def judge(flags: Sequence[str]) -> tuple[Finding, ...]:
     """One finding per list item, `runtime_flags[i]`; a value in an item of its own shares its flag's fate."""
+    return _judge(tuple(flags))
+
+
+@lru_cache(maxsize=1024)
+def _judge(flags: tuple[str, ...]) -> tuple[Finding, ...]:
+    """Cached: a thousand models are given the same few flags."""
     findings: dict[int, Finding] = {}
     for parsed in _parse(flags):
         if parsed.refusal is not None:
