@@ -36,7 +36,7 @@ class Case:
     @cached_property
     def same(self) -> DeploymentRecord | None:
         """The newest deployment of exactly the desired spec that nobody decided to delete."""
-        if self.want is None:
+        if self.want is None or not self.records:
             return None
         fitting = [
             record
@@ -76,7 +76,9 @@ class Case:
         return given if given is not None else self.rules(record).capabilities.startup_timeout_s
 
     def attempts(self) -> int:
-        return self.book.attempts if self.want is not None and self.book.attempts_digest == self.want.spec.digest else 0
+        if self.want is None or not self.book.attempts:
+            return 0  # as for most models: there is nothing to compare a digest with, and a digest is not free
+        return self.book.attempts if self.book.attempts_digest == self.want.spec.digest else 0
 
     def halted(self) -> bool:
         return self.attempts() >= MAX_ATTEMPTS or (bool(self.book.halted) and self.attempts() > 0)

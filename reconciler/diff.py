@@ -76,7 +76,7 @@ def diff(desired: Desired, known: Recorded, moment: Moment, revision: str) -> Pl
             judged=desired.judged.get(key),
             kept=key in desired.refused,
             records=sorted(own[key], key=lambda record: record.deployment.id),
-            book=known.models.get(key, ModelRecord(key=key)),
+            book=known.models.get(key) or ModelRecord(key=key),
             moment=moment,
         )
         own_steps = tuple(_steps(case))
