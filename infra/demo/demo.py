@@ -92,8 +92,7 @@ def _prepare(screen: Screen, lab: Lab) -> None:
 def _first_commit(screen: Screen, lab: Lab) -> None:
     screen.step("the service starts: reconcile serve --config reconciler.yaml")
     wait_for("the service reads the repository", lambda: _says(lab, "following"), within_s=20)
-    screen.shell("reconcile --dry-run")
-    screen.text(_checked(lab.reconcile("--config", str(lab.configuration), "--dry-run", "-f", "compose.yaml")))
+    _show_plan(screen, lab)
     started = time.monotonic()
     screen.shell(f"git commit   → {lab.commit('Ask ai/smollm2')}")
     server = wait_for("a llama-server of ours", lab.servers, within_s=30)[0]
@@ -105,6 +104,11 @@ def _first_commit(screen: Screen, lab: Lab) -> None:
     for name in ("LLM_URL", "LLM_MODEL"):
         screen.fact(name, values[name])
     screen.fact("the model says", complete(values, PROMPT, tokens=24).strip())
+
+
+def _show_plan(screen: Screen, lab: Lab) -> None:
+    screen.shell("reconcile --dry-run")
+    screen.text(_checked(lab.reconcile("--config", str(lab.configuration), "--dry-run")))
 
 
 def _from_a_container(screen: Screen, lab: Lab) -> None:
@@ -133,6 +137,7 @@ def _second_commit(screen: Screen, lab: Lab) -> bool:
     with Requests(lab) as requests:
         wait_for("the first request", lambda: requests.sent >= 1, within_s=30)
         lab.edit("compose.yaml", "context_size: 1024", "context_size: 2048")
+        _show_plan(screen, lab)
         started = time.monotonic()
         screen.shell(f"git commit   → {lab.commit('A larger context')}")
         old_url = lab.values("quickstart", "app")["LLM_URL"]

@@ -103,3 +103,17 @@ def _destroy(lab: Lab) -> None:
     done = lab.reconcile("--config", str(lab.configuration), "-p", "quickstart", "destroy", "--yes")
     assert done.returncode == 0, done.stderr
     wait_for("nothing runs", lambda: lab.servers() == (), within_s=30)
+
+
+def test_a_service_that_is_stopped_while_it_starts_ends(labs: Labs) -> None:
+    """A signal that comes just before the main thread goes to sleep for good was lost: it must wake up now and then."""
+    lab = labs.make()
+    with lab.serve() as service:
+        wait_for("a server that answers", lambda: _answering(lab), within_s=60)
+        assert service.stop() == 0
+    for _ in range(10):
+        known = _announced(lab)
+        with lab.serve() as service:
+            wait_for("the service has looked", lambda known=known: _announced(lab) > known, within_s=30, every_s=0.001)
+            assert service.stop(timeout_s=10) == 0
+    _destroy(lab)
