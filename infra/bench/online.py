@@ -17,8 +17,9 @@ from infra.bench.measure import Result, percentile
 from infra.lab import CHECKOUT, PARTS, Lab, wait_for
 from reconciler.clock import SystemClock
 from reconciler.daemon import Daemon, Followed
-from reconciler.engine import Engine, PassResult
+from reconciler.engine import Engine
 from reconciler.reading import Reader
+from reconciler.result import PassResult
 from reconciler.settings import ProjectSettings, default_settings
 from reconciler.wiring import service_reader
 
