@@ -10,6 +10,7 @@ A pass that fails in whatever way is logged and tried again; the loop itself nev
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -64,7 +65,8 @@ class Daemon:
         self._heads: dict[str, str] = {}
         self._said: dict[str, str] = {}
         self._next_poll = 0.0
-        self._ended = threading.Event()
+        # A pipe, not an Event: a signal handler that sets an Event which this very thread waits for can wait for ever.
+        self._ended, self._end = os.pipe()
 
     def run(self) -> None:
         """Everything, until `stop` is called from a signal handler or another thread."""
@@ -80,12 +82,12 @@ class Daemon:
         ]
         for worker in workers:
             worker.start()
-        self._ended.wait()
+        os.read(self._ended, 1)
         self._shut_down()
 
     def stop(self) -> None:
         """Finish the passes in progress and return from `run`. Safe in a signal handler."""
-        self._ended.set()
+        os.write(self._end, b".")
 
     def mark_all(self) -> None:
         """Look at every project now."""
