@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -51,8 +51,7 @@ class Handling(Enum):
     """Refused; the model is not deployed until the file changes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """What becomes of one thing the user wrote.
 
     `key` is `model`, `context_size`, `runtime_flags[0]` or an option key; `detail` one sentence, without secrets,

@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from drivers import catalog
 from drivers.base import Finding, Handling, ModelSpec
@@ -159,8 +159,7 @@ class _Judge:
         return _Case(self.lookup, model, spec, options).judged((*self.problems, *reading.problems))
 
 
-@dataclass(frozen=True, slots=True)
-class _Case:
+class _Case(NamedTuple):
     """One model being judged."""
 
     lookup: Lookup

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
+from types import MappingProxyType
+from typing import NamedTuple
 
 from drivers.base import Capabilities
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
+class Rules(NamedTuple):
     """What the table must know of one driver, and of the operator's patience with it. Times in seconds."""
 
     capabilities: Capabilities
@@ -31,12 +31,11 @@ class Removals(Enum):
     HELD = "a person, who has not said yes"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Moment:
+class Moment(NamedTuple):
     """Everything a decision may depend on besides the model itself."""
 
     now: datetime
     rules: Mapping[str, Rules]
-    busy: Mapping[str, str] = field(default_factory=dict)
+    busy: Mapping[str, str] = MappingProxyType({})
     """Deployment id to the reason why something still uses it: a running service, a request in flight."""
     removals: Removals = Removals.RIPEN

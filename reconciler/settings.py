@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.policy import Policy
 
@@ -22,8 +22,7 @@ MIN_LEASE_TTL_S = 45
 """Seconds. A call may take 30 s and must end within the lease; a quarter of it may have passed before it is renewed."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProjectSettings:
+class ProjectSettings(NamedTuple):
     """One project that the service reconciles."""
 
     checkout: Path
@@ -46,8 +45,7 @@ class ProjectSettings:
     """Read a repository that belongs to another user, as one mounted into a container does."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LocalSettings:
+class LocalSettings(NamedTuple):
     """The llama.cpp driver on this host."""
 
     server: Path | None = None
@@ -59,8 +57,7 @@ class LocalSettings:
     """Registries spoken to without TLS."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timing:
+class Timing(NamedTuple):
     """The operator's patience, in seconds."""
 
     poll_interval_s: float = 30.0

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from drivers.base import Capabilities, Driver, Finding, ModelSpec
 from drivers.manifest import honoured, is_inert
@@ -193,8 +192,7 @@ def build_engine(
     return Engine(reader, store, ports, manner)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LaunchWords:
+class LaunchWords(NamedTuple):
     """What the user's own docker compose command would name besides the files."""
 
     environment: Mapping[str, str]

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from state.clock import Clock
 from state.store import StateError, StateMissing, Store
+
+if TYPE_CHECKING:
+    from state.clock import Clock
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+):", re.IGNORECASE)
 _LATER = frozenset({"postgresql", "postgres"})

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
+from typing import NamedTuple
 
 from drivers.base import Deployment, Endpoint, Phase
 
@@ -140,47 +141,39 @@ class Recorded:
     was made by a later self: the state was rewound, and the object is adopted, never swept."""
 
 
-@dataclass(frozen=True, slots=True)
-class PutDeployment:
+class PutDeployment(NamedTuple):
     record: DeploymentRecord
 
 
-@dataclass(frozen=True, slots=True)
-class DropDeployment:
+class DropDeployment(NamedTuple):
     """Forget a deployment that was verified absent."""
 
     id: str
 
 
-@dataclass(frozen=True, slots=True)
-class PutModel:
+class PutModel(NamedTuple):
     record: ModelRecord
 
 
-@dataclass(frozen=True, slots=True)
-class DropModel:
+class DropModel(NamedTuple):
     key: str
 
 
-@dataclass(frozen=True, slots=True)
-class PutSource:
+class PutSource(NamedTuple):
     record: SourceRecord
 
 
-@dataclass(frozen=True, slots=True)
-class PutOutput:
+class PutOutput(NamedTuple):
     record: OutputRecord
 
 
-@dataclass(frozen=True, slots=True)
-class DropOutput:
+class DropOutput(NamedTuple):
     """Forget a file that is no longer ours to write."""
 
     path: str
 
 
-@dataclass(frozen=True, slots=True)
-class Append:
+class Append(NamedTuple):
     event: Event
 
 

@@ -12,8 +12,8 @@ Pure and cheap: imported at every start.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 LONGEST = 1024
 """Characters; beyond any real reference, short enough to refuse nonsense before a regular expression sees it."""
@@ -41,8 +41,7 @@ class Kind(Enum):
     FILE = "file"
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(NamedTuple):
     """A parsed reference. Two texts that mean the same model have equal `canonical` texts."""
 
     kind: Kind

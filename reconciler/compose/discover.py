@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from posixpath import dirname, join, normpath
+from typing import NamedTuple
 
 from reconciler.compose.dotenv import EnvFile
 from reconciler.compose.environment import Environment
@@ -23,8 +23,7 @@ _TRUE = frozenset(("1", "t", "T", "true", "TRUE", "True"))
 _FALSE = frozenset(("0", "f", "F", "false", "FALSE", "False"))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoadRequest:
+class LoadRequest(NamedTuple):
     """What somebody asks to be loaded; the fields are the options of `docker compose` by the same names."""
 
     cwd: str
@@ -42,8 +41,7 @@ class LoadRequest:
     """Variables of the process that look like secrets and may be used all the same."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Found(NamedTuple):
     """What to read, and with which variables."""
 
     files: tuple[str, ...]

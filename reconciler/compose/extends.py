@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from reconciler.compose.discover import absolute, is_remote
 from reconciler.compose.merge import Path, merge, without
@@ -11,8 +11,7 @@ from reconciler.compose.nodes import Node, fail
 from reconciler.errors import InputError
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
+class Layer(NamedTuple):
     """Services among which names are looked up: a document's own, or those of an extended file."""
 
     file: str

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from posixpath import dirname
+from typing import NamedTuple
 
 from reconciler.compose.discover import absolute, is_remote
 from reconciler.compose.nodes import Node, fail, same
@@ -12,8 +12,7 @@ _TAKEN_OVER = ("services", "volumes", "networks", "secrets", "configs", "models"
 """Anything else of an included file, its `x-…` and its name, stays there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Include:
+class Include(NamedTuple):
     """One entry: the first path is the main file, the others override it. Without paths it brings nothing."""
 
     node: Node

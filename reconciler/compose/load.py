@@ -11,8 +11,8 @@ checked after it was merged, an override file cannot extend a service of the bas
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from posixpath import dirname, join
+from typing import NamedTuple
 
 from reconciler.compose.build import Warnings, build_project
 from reconciler.compose.cloud_options import LayerOf
@@ -116,8 +116,7 @@ class _Reader:
             raise fail(text, blame) from None
 
 
-@dataclass(frozen=True, slots=True)
-class _Scope:
+class _Scope(NamedTuple):
     """What a set of files is read with: their directory and their variables."""
 
     directory: str

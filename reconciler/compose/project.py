@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from reconciler.errors import Location
 
 
-@dataclass(frozen=True, slots=True)
-class RawOption:
+class RawOption(NamedTuple):
     """One entry of an `x-cloud-options`, flattened: list, map and nested forms all become `key`, `text`."""
 
     key: str
@@ -20,8 +20,7 @@ class RawOption:
     location: Location
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Model:
+class Model(NamedTuple):
     """One entry under `models:` (or a legacy `provider: {type: model}` service, read as one)."""
 
     key: str
@@ -38,8 +37,7 @@ class Model:
     context_location: Location | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Binding:
+class Binding(NamedTuple):
     """A service that wants a model, and the names of the variables it wants; always filled in."""
 
     model: str
@@ -48,8 +46,7 @@ class Binding:
     location: Location
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Service:
+class Service(NamedTuple):
     """A service, as far as it concerns models. Inactive ones are listed too: an override file must reset them."""
 
     name: str

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from reconciler.errors import InputError, Location
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """Far above any real project (2,000 models need about 40,000 nodes), far below what hurts."""
 
     bytes: int = 4 * 1024 * 1024
