@@ -23,6 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _refuse_foreign_packages()
     try:
         code = _run(given)
+        if arguments is None:
+            gc.freeze()  # the process ends with what it has: nobody need look through it once more
         sys.stdout.flush()  # while somebody is there to hear that it failed
     except KeyboardInterrupt:
         print("interrupted; what was begun is recorded and goes on with the next run", file=sys.stderr)

@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from reconciler.report import config_json, config_yaml
+    from reconciler.report.config import config_json, config_yaml
 
     reading = ProjectContext(arguments).reading
     judged = reading.desired.judged

@@ -101,16 +101,23 @@ def _refreshed(context: ProjectContext, known: Recorded) -> Recorded:
 
 def show(plan: Plan, form: str) -> None:
     """The plan on standard output, coloured in a terminal."""
-    from reconciler import report
-
     if form == "json":
-        say(report.plan_json(plan))
+        from reconciler.report.as_json import plan_json
+
+        say(plan_json(plan))
     elif form == "markdown":
-        say(report.plan_markdown(plan))
+        from reconciler.report.markdown import plan_markdown
+
+        say(plan_markdown(plan))
     elif form == "github":
-        say(report.plan_annotations(plan))
+        from reconciler.report.github import plan_annotations
+
+        say(plan_annotations(plan))
     else:
-        say(report.plan_text(plan, report.COLOUR if sys.stdout.isatty() else report.PLAIN))
+        from reconciler.report.style import COLOUR, PLAIN
+        from reconciler.report.text import plan_text
+
+        say(plan_text(plan, COLOUR if sys.stdout.isatty() else PLAIN))
 
 
 def exit_code(plan: Plan, *, problems: bool, detailed: bool) -> int:

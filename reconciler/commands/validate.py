@@ -23,7 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from reconciler.report import COLOUR, PLAIN, validation
+    from reconciler.report import validation
+    from reconciler.report.style import COLOUR, PLAIN
 
     reading = ProjectContext(arguments).reading
     found = validation.validation_of(reading.project, reading.desired)

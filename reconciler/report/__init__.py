@@ -5,30 +5,5 @@
     validation.py  what `validate` and `explain` found        config.py   what `reconcile config` read
     style.py       signs and colours
 
-Pure: everything here is a function from values to text.
+Pure: everything here is a function from values to text. Nothing is imported here: a command shows one form of four.
 """
-
-from reconciler.report.as_json import plan_document, plan_json, summary
-from reconciler.report.config import config_json, config_yaml
-from reconciler.report.github import error_annotation, finding_places, plan_annotations
-from reconciler.report.markdown import plan_markdown
-from reconciler.report.style import COLOUR, PLAIN, Style
-from reconciler.report.text import plan_text, step_lines, summary_line
-
-__all__ = [
-    "COLOUR",
-    "PLAIN",
-    "Style",
-    "config_json",
-    "config_yaml",
-    "error_annotation",
-    "finding_places",
-    "plan_annotations",
-    "plan_document",
-    "plan_json",
-    "plan_markdown",
-    "plan_text",
-    "step_lines",
-    "summary",
-    "summary_line",
-]

@@ -9,8 +9,10 @@ import pytest
 
 from drivers.base import Handling
 from reconciler.plan import Action, Plan
-from reconciler.report import COLOUR, plan_json, plan_markdown, plan_text
-from reconciler.report.markdown import LONGEST
+from reconciler.report.as_json import plan_json
+from reconciler.report.markdown import LONGEST, plan_markdown
+from reconciler.report.style import COLOUR
+from reconciler.report.text import plan_text
 from tests.builders import NOON, change, finding, place, plan, step, verdict
 
 FULL = plan(

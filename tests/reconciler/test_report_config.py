@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from drivers.base import Handling
 from reconciler.desired import DesiredSettings, desired
-from reconciler.report import config_json, config_yaml
+from reconciler.report.config import config_json, config_yaml
 from reconciler.report.validation import (
     ModelReport,
     Validation,
