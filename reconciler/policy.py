@@ -6,14 +6,21 @@ configuration, never from the repository that is being reconciled.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from drivers import catalog
+from drivers.modelstore.reference import parse_reference
 from drivers.values import comma_list
 from reconciler.answers import GONE
 from reconciler.desired import Desired, DesiredModel
 from reconciler.plan import Action, Plan, Step, Verdict
-from state.record import Recorded
+from state.record import DeploymentRecord, Intent, Recorded
+
+_WITH_REGIONS = frozenset({"aws", "gcp"})
+_TAKING_REFERENCES = frozenset({"llamacpp", "docker-model-runner"})
+"""Platforms where `cloud.model-id` is a reference like `model:` and not an id of the platform's own."""
+_REGISTRIES = {"hf.co": "huggingface.co", "index.docker.io": "docker.io", "registry-1.docker.io": "docker.io"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +31,7 @@ class Policy:
     allowed_regions: tuple[str, ...] = ()
     allowed_instance_types: tuple[str, ...] = ()
     allowed_registries: tuple[str, ...] = ()
-    """Hosts that models may come from; `docker.io`, `huggingface.co` …"""
+    """Where models may come from: `docker.io`, `huggingface.co`, `s3://bucket`, and `file` for this host's own."""
     max_models: int | None = None
     max_removals: int = 2
     """Models that may go in one plan without a person's word."""
@@ -52,11 +59,16 @@ def guard(
         *_limits(plan, desired, policy),
         *_mass_delete(plan, desired, known, policy, forced),
     ]
-    return replace(plan, guards=tuple(verdicts), steps=tuple(_permitted(plan.steps, verdicts)))
-
-
-def _permitted(steps: Collection[Step], verdicts: Collection[Verdict]) -> Iterator[Step]:
     blocked = {verdict.model: verdict for verdict in verdicts if not verdict.allowed}
+    return replace(
+        plan,
+        guards=tuple(verdicts),
+        steps=tuple(_permitted(plan.steps, blocked)),
+        routes=dict(plan.routes) | dict(_kept_routes(plan.steps, blocked, known)),
+    )
+
+
+def _permitted(steps: Collection[Step], blocked: Mapping[str, Verdict]) -> Iterator[Step]:
     for step in steps:
         verdict = _blocking(step, blocked)
         if verdict is None:
@@ -65,7 +77,16 @@ def _permitted(steps: Collection[Step], verdicts: Collection[Verdict]) -> Iterat
             yield replace(step, action=Action.WAIT, cause=f"refused by the guard '{verdict.guard}': {verdict.text}")
 
 
-def _blocking(step: Step, blocked: dict[str, Verdict]) -> Verdict | None:
+def _kept_routes(steps: Collection[Step], blocked: Mapping[str, Verdict], known: Recorded) -> Iterator[tuple[str, str]]:
+    """What may not be deleted goes on serving: its services keep the address."""
+    for step in steps:
+        if step.action is not Action.DELETE or step.deployment is None or _blocking(step, blocked) is None:
+            continue
+        if known.deployments[step.deployment].active:
+            yield step.model, step.deployment
+
+
+def _blocking(step: Step, blocked: Mapping[str, Verdict]) -> Verdict | None:
     if step.action is Action.DELETE and step.cause == GONE:
         return blocked.get("")
     if step.action in (Action.CREATE, Action.REPLACE, Action.UPDATE):
@@ -97,27 +118,71 @@ def _limits(plan: Plan, desired: Desired, policy: Policy) -> Iterator[Verdict]:
 
 
 def _beyond(model: DesiredModel, policy: Policy) -> Iterator[str]:
-    options = model.spec.options
     if policy.allowed_platforms and model.driver not in policy.allowed_platforms:
         yield f"the platform '{model.driver}' is not one the operator allows ({', '.join(policy.allowed_platforms)})"
-    for key, allowed in (
-        ("cloud.region", policy.allowed_regions),
-        ("cloud.instance-type", policy.allowed_instance_types),
-    ):
-        for value in comma_list(options.get(key, "")):
-            if allowed and value not in allowed:
-                yield f"'{key}={value}' is not one the operator allows ({', '.join(allowed)})"
-    if policy.allowed_registries and model.registry not in policy.allowed_registries:
-        yield f"models from '{model.registry}' are not allowed ({', '.join(policy.allowed_registries)})"
+    yield from _beyond_regions(model, policy.allowed_regions)
+    yield from _beyond_instance_types(model, policy.allowed_instance_types)
+    yield from _beyond_registries(model, policy.allowed_registries)
+
+
+def _beyond_regions(model: DesiredModel, allowed: Collection[str]) -> Iterator[str]:
+    if not allowed:
+        return
+    written = comma_list(model.spec.options.get("cloud.region", ""))
+    for value in written:
+        if value not in allowed:
+            yield f"'cloud.region={value}' is not one the operator allows ({', '.join(allowed)})"
+    platform = catalog.platforms().platforms.get(model.driver)
+    if not written and platform is not None and platform.provider in _WITH_REGIONS:
+        yield f"no 'cloud.region' is given, and the operator allows {', '.join(allowed)} only"
+
+
+def _beyond_instance_types(model: DesiredModel, allowed: Collection[str]) -> Iterator[str]:
+    """A size is fine when it is allowed by its own name, or when everything that it stands for is."""
+    written = comma_list(model.spec.options.get("cloud.instance-type", ""))
+    natives = model.instance_types
+    if not allowed or (natives and all(native in allowed for native in natives)):
+        return
+    for value in written:
+        if value not in allowed:
+            yield f"'cloud.instance-type={value}' is not one the operator allows ({', '.join(allowed)})"
+
+
+def _beyond_registries(model: DesiredModel, allowed: Collection[str]) -> Iterator[str]:
+    """By where the weights really come from: an option may name another place than `model:` does."""
+    origin = _origin(model)
+    if allowed and origin is not None and origin not in {_REGISTRIES.get(name, name) for name in allowed}:
+        yield f"models from '{origin}' are not allowed ({', '.join(allowed)})"
+
+
+def _origin(model: DesiredModel) -> str | None:
+    """A registry's host, `s3://bucket`, or `file`; None where the platform serves a model of its own."""
+    scheme, _, rest = model.spec.options.get("cloud.model-source", "").partition("://")
+    if rest:
+        place = rest.split("/")[0]
+        return {"oci": place, "hf": "huggingface.co", "file": "file"}.get(scheme, f"{scheme}://{place}")
+    named = model.spec.options.get("cloud.model-id")
+    if named is None:
+        return model.registry or "file"
+    if model.driver not in _TAKING_REFERENCES:
+        return None
+    try:
+        return parse_reference(named).host or "file"
+    except ValueError:
+        return named  # its driver refuses it; until then nobody knows where it leads
 
 
 def _mass_delete(plan: Plan, desired: Desired, known: Recorded, policy: Policy, forced: bool) -> Iterator[Verdict]:
-    """Many models gone at once looks like an accident. One of several may always go; the last one may not."""
-    going = {step.model for step in plan.steps if step.action is Action.DELETE and step.cause == GONE}
-    if not going:
+    """Many models gone at once looks like an accident. One of several may always go; the last one may not.
+
+    Once the first one would go, all that are gone from the file count: some of them may go later, one by one, because
+    something still uses them, and that is the same accident.
+    """
+    if not any(step.action is Action.DELETE and step.cause == GONE for step in plan.steps):
         return
+    going = {record.deployment.model for record in known.deployments.values() if _may_go(record, desired, known)}
     existing = {record.deployment.model for record in known.deployments.values()}
-    emptied = not desired.models and not desired.refused and not policy.allow_empty
+    emptied = not desired.judged and not policy.allow_empty
     too_many = len(going) > policy.max_removals
     too_large = len(going) > 1 and len(going) / len(existing) > policy.max_removed_fraction
     if emptied or too_many or too_large:
@@ -128,3 +193,10 @@ def _mass_delete(plan: Plan, desired: Desired, known: Recorded, policy: Policy, 
             f"the plan removes {len(going)} of {len(existing)} models ({names}): "
             + ("allowed by --force" if forced else "check the file, then allow it with --force"),
         )
+
+
+def _may_go(record: DeploymentRecord, desired: Desired, known: Recorded) -> bool:
+    """Gone from the file, its deletion not yet begun, and nothing that keeps it for good."""
+    key = record.deployment.model
+    protected = key in known.models and known.models[key].protected
+    return key not in desired.judged and record.intent is Intent.CREATE and not protected

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from drivers.base import Observation, Phase
+from reconciler.answers import REMOVAL_READS
 from state.record import (
     Append,
     Change,
@@ -41,19 +42,26 @@ def note_wanted(recorded: Recorded, wanted: Collection[str], now: datetime) -> R
     """Tombstones: count this good reading of the source for every model that it does not have.
 
     A removal is only believed after several good readings and a grace time, so only call this when the source was
-    read without error. A model that is wanted again has its tombstone lifted.
+    read without error. A model that is wanted again has its tombstone lifted; the book of one that is gone, with
+    everything of it deleted, is closed.
     """
-    deployed = {record.deployment.model for record in recorded.deployments.values()}
-    models = {}
-    for key in deployed | set(recorded.models):
-        book = recorded.models.get(key, ModelRecord(key=key))
+    there = {record.deployment.model for record in recorded.deployments.values()}
+    models = dict(recorded.models)
+    for key in there | set(recorded.models):
+        book = models.get(key, ModelRecord(key=key))
         if key in wanted:
             models[key] = replace(book, missing_since=None, missing_reads=0, removal_confirmed_at=None)
-        elif key in deployed or book.protected:
-            since, reads = book.missing_since or now, book.missing_reads + 1
-            models[key] = replace(book, missing_since=since, missing_reads=reads)
-        # What is neither wanted nor deployed has no story to go on with: its attempts are not held against it later.
+        elif key in there or book.protected:
+            models[key] = _missing(book, now)
+        else:
+            del models[key]
     return replace(recorded, models=models)
+
+
+def _missing(book: ModelRecord, now: datetime) -> ModelRecord:
+    # Counted no further than it matters: a pass that learns nothing must write nothing.
+    reads = min(book.missing_reads + 1, REMOVAL_READS)
+    return replace(book, missing_since=book.missing_since or now, missing_reads=reads)
 
 
 def changes_between(old: Recorded, new: Recorded, now: datetime) -> tuple[Change, ...]:
