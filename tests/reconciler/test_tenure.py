@@ -1,0 +1,74 @@
+"""Holding a lease: renewed in time, checked before every call, given back."""
+
+from __future__ import annotations
+
+import pytest
+
+from reconciler.tenure import MAX_CALL_S, Tenure
+from state.clock import Clock as StoreClock
+from state.memory import MemoryStore
+from state.store import Fenced, Held
+from tests.reconciler.world import VirtualClock
+
+
+class _Bench:
+    def __init__(self) -> None:
+        self.clock = VirtualClock()
+        time = self.clock.monotonic
+        self.store = MemoryStore(clock=StoreClock(now=self.clock.now, monotonic=time, since_boot=time, boot_id="one"))
+
+    def tenure(self, holder: str = "a", *, floor: int = 0) -> Tenure:
+        return Tenure(self.store, "demo", holder, self.clock.monotonic, ttl_s=60.0, floor=floor)
+
+
+def test_it_is_renewed_when_a_quarter_of_its_time_is_over() -> None:
+    bench = _Bench()
+    tenure = bench.tenure()
+    began = tenure.lease.acquired_monotonic
+    bench.clock.sleep(15)
+    tenure.keep()
+    assert tenure.lease.acquired_monotonic == began
+    bench.clock.sleep(1)
+    tenure.keep()
+    assert tenure.lease.acquired_monotonic == began + 16
+
+
+def test_no_call_is_begun_that_may_outlive_the_lease() -> None:
+    bench = _Bench()
+    tenure = bench.tenure()
+    bench.clock.sleep(60 - MAX_CALL_S)
+    tenure.check()
+    bench.clock.sleep(1)
+    with pytest.raises(Fenced, match="'demo' may run out during the call"):
+        tenure.check()
+
+
+def test_one_that_slept_learns_that_somebody_took_over() -> None:
+    bench = _Bench()
+    tenure = bench.tenure()
+    bench.clock.sleep(3600)
+    other = bench.tenure("b")
+    assert other.lease.epoch == tenure.lease.epoch + 1
+    with pytest.raises(Fenced):
+        tenure.keep()
+
+
+def test_one_that_slept_and_was_not_replaced_goes_on() -> None:
+    bench = _Bench()
+    tenure = bench.tenure()
+    bench.clock.sleep(3600)
+    tenure.keep()
+    tenure.check()
+
+
+def test_two_at_once_are_not_possible_and_a_released_one_is_free() -> None:
+    bench = _Bench()
+    tenure = bench.tenure()
+    with pytest.raises(Held, match="a"):
+        bench.tenure("b")
+    tenure.release()
+    bench.tenure("b")
+
+
+def test_the_epoch_is_above_everything_on_disk() -> None:
+    assert _Bench().tenure(floor=41).lease.epoch == 42
