@@ -89,9 +89,27 @@ def complete(url: str, model_id: str, *, key: str | None = None, prompt: str = "
     chat = {"model": model_id, "max_tokens": 1, "messages": [{"role": "user", "content": prompt}]}
     reply = _ask("POST", f"{url}chat/completions", key, chat, timeout_s)
     if reply.status is not None and (reply.status in _UNSUPPORTED or reply.blames("template")):
-        plain = {"model": model_id, "max_tokens": 1, "prompt": prompt}
-        reply = _ask("POST", f"{url}completions", key, plain, timeout_s)
+        return continue_text(url, model_id, key=key, prompt=prompt, timeout_s=timeout_s)
     return reply.answer("a completion", bool(reply.first("choices")))
+
+
+def continue_text(
+    url: str, model_id: str, *, key: str | None = None, prompt: str = "Hi", timeout_s: float = 20.0
+) -> Answer:
+    """Have the model go on from a text by one token, without any chat template."""
+    question = {"model": model_id, "max_tokens": 1, "prompt": prompt}
+    reply = _ask("POST", f"{url}completions", key, question, timeout_s)
+    return reply.answer("a completion", bool(reply.first("choices")))
+
+
+def fill_template(url: str, *, key: str | None = None, timeout_s: float = 5.0) -> Answer:
+    """Have llama-server fill in the model's chat template, which takes no inference."""
+    from urllib.parse import urlsplit
+
+    parts = urlsplit(url)
+    question = {"messages": [{"role": "user", "content": "Hi"}]}
+    reply = _ask("POST", f"{parts.scheme}://{parts.netloc}/apply-template", key, question, timeout_s)
+    return reply.answer("a chat template", isinstance(reply.json().get("prompt"), str))
 
 
 def embed(url: str, model_id: str, *, key: str | None = None, text: str = "Hi", timeout_s: float = 20.0) -> Answer:

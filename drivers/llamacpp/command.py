@@ -92,6 +92,8 @@ def build(
     words += _purpose(spec, file)
     words += _gpu(spec, offload)
     words += _options(spec, knows)
+    if knows("--no-warmup"):
+        words.append("--no-warmup")  # the request that proves it ready is the warm-up; a flag of the user's comes later
     return tuple(words) + _flags(spec)
 
 

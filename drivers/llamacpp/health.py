@@ -98,11 +98,16 @@ class Health:
     def _ask(self, folder: RunFolder, record: RunRecord) -> probe.Answer:
         """A real request of the kind the model is for."""
         url, key = base_url(record), key_of(folder, record)
-        prompt = record.deployment.spec.options.get("cloud.health-prompt", "Hi")
+        written = record.deployment.spec.options.get("cloud.health-prompt")
+        prompt = written or "Hi"
         if record.purpose == "embedding":
             return probe.embed(url, record.model_id, key=key, text=prompt, timeout_s=self.answer_timeout_s)
         if record.purpose == "rerank":
             return probe.rerank(url, record.model_id, key=key, text=prompt, timeout_s=self.answer_timeout_s)
+        if written is None and probe.fill_template(url, key=key, timeout_s=self.health_timeout_s).ok:
+            # A chat is its template and a completion. Templates bring a system prompt of their own along, whose
+            # inference would prove nothing more and takes longer than everything else we do.
+            return probe.continue_text(url, record.model_id, key=key, timeout_s=self.answer_timeout_s)
         return probe.complete(url, record.model_id, key=key, prompt=prompt, timeout_s=self.answer_timeout_s)
 
     def _ready(
@@ -130,7 +135,7 @@ def creating(detail: str, record: RunRecord, age_s: float) -> Observation:
         phase=Phase.CREATING,
         detail=detail,
         handle=handle(record),
-        look_again_s=min(0.5, max(0.02, age_s / 20)),
+        look_again_s=min(0.5, max(0.01, age_s / 30)),
         spec_digest=record.deployment.spec.digest,
     )
 
