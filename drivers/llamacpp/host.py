@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -79,12 +79,12 @@ def parse_devices(text: str) -> tuple[Device, ...]:
     )
 
 
-def free_port(host: str, name: str, preferred: Iterable[int] = ()) -> int | None:
-    """A port nobody listens on: one of the preferred, else the same for the same name where possible; None where all
-    are taken."""
+def free_port(host: str, name: str, preferred: Iterable[int] = (), taken: Container[int] = ()) -> int | None:
+    """A port nobody listens on and nobody is about to: one of the preferred, else the same for the same name where
+    possible; None where all are taken."""
     start = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") % PORTS
     usual = (FIRST_PORT + (start + step) % PORTS for step in range(PORTS))
-    return next((port for port in chain(preferred, usual) if _is_free(host, port)), None)
+    return next((port for port in chain(preferred, usual) if port not in taken and _is_free(host, port)), None)
 
 
 def _is_free(host: str, port: int) -> bool:

@@ -96,7 +96,8 @@ class Starter:
         self, deployment: Deployment, folder: RunFolder, file: ModelFile, previous: RunRecord | None
     ) -> RunRecord:
         address = options.address(deployment.spec, self.settings)
-        port = host.free_port(address, _model_identity(deployment), _kept_ports(deployment, folder, previous))
+        preferred, taken = _ports(deployment, folder, previous)
+        port = host.free_port(address, _model_identity(deployment), preferred, taken)
         if port is None:
             last = host.FIRST_PORT + host.PORTS - 1
             raise Exhausted(f"no port of {address} is free between {host.FIRST_PORT} and {last}")
@@ -132,19 +133,27 @@ def _kept_key(deployment: Deployment, folder: RunFolder) -> Path:
     return folder.path.parent / "keys" / digest
 
 
-def _kept_ports(deployment: Deployment, folder: RunFolder, previous: RunRecord | None) -> tuple[int, ...]:
-    """Ports by which services may know this model already: its own from before a reboot, then those of its earlier
-    deployments, newest first. One that is free again makes a crash something that no service needs a restart for."""
-    own = (previous.port,) if previous is not None and previous.boot != process.boot_id() else ()
-    siblings = []
+def _ports(deployment: Deployment, folder: RunFolder, previous: RunRecord | None) -> tuple[list[int], set[int]]:
+    """Ports to prefer and ports to leave alone.
+
+    To prefer are those by which services may know this model already: its own from before a reboot, then those of its
+    earlier deployments, newest first; one that is free again makes a crash something no service needs a restart for.
+    To leave alone are those of servers that live: one that was just started has not taken its port yet.
+    """
+    own = [previous.port] if previous is not None and previous.boot != process.boot_id() else []
+    earlier, taken = [], set()
     for other in folders(folder.path.parent):
         try:
             record = other.read()
         except Unreadable:
             continue
-        if record is not None and _model_identity(record.deployment) == _model_identity(deployment):
-            siblings.append((record.deployment.id, record.port))
-    return own + tuple(port for id, port in sorted(siblings, reverse=True) if id != deployment.id)
+        if record is None or record.deployment.id == deployment.id:
+            continue
+        if other.is_locked():
+            taken.add(record.port)
+        elif _model_identity(record.deployment) == _model_identity(deployment):
+            earlier.append((record.deployment.id, record.port))
+    return own + [port for _, port in sorted(earlier, reverse=True)], taken
 
 
 def note_process(folder: RunFolder, record: RunRecord, pid: int) -> RunRecord:
