@@ -15,6 +15,7 @@ from drivers.base import Finding, Handling, ModelSpec
 NOT_YET = "not yet honoured by this release"
 AUTO = "auto"
 LLAMACPP = "llamacpp"
+_MODEL, _CONTEXT = Finding("model", Handling.HONOURED), Finding("context_size", Handling.HONOURED)
 _DECIDE_WHAT_IS_SERVED = frozenset({"cloud.serving", "cloud.substitute"})
 
 
@@ -25,7 +26,7 @@ def check(spec: ModelSpec, platform: str, implemented: frozenset[str] | None = N
     vocabulary promises. Keys of the reconciler itself do not need to be among them.
     """
     engine = engine_of(spec, platform)
-    findings = [Finding("model", Handling.HONOURED)]
+    findings = [_MODEL]
     if spec.context_size is not None:
         findings.append(_context(engine))
     if spec.runtime_flags:
@@ -67,7 +68,7 @@ def engine_of(spec: ModelSpec, platform: str) -> str:
 def _context(engine: str) -> Finding:
     if engine == "managed":
         return Finding("context_size", Handling.IGNORED, "the platform runs the model with its own context")
-    return Finding("context_size", Handling.HONOURED)
+    return _CONTEXT
 
 
 def _flags(flags: Sequence[str], engine: str) -> Sequence[Finding]:

@@ -116,8 +116,9 @@ def reference(spec: ModelSpec) -> str:
 
 def conflicts(spec: ModelSpec) -> Iterator[Finding]:
     """Findings for what is said twice, once as an option and once as a flag, or by two options."""
-    for key, name in OPTION_FLAGS.items():
-        if key in spec.options and flags.value_of(spec.runtime_flags, name) is not None:
+    for key in OPTION_FLAGS.keys() & spec.options.keys():
+        name = OPTION_FLAGS[key]
+        if flags.value_of(spec.runtime_flags, name) is not None:
             yield Finding(key, Handling.REJECTED, f"the runtime flag {name} says the same: keep one of them")
     for key, other in (("llamacpp.threads", "cloud.cpu"), ("llamacpp.parallel", "cloud.replicas")):
         if key in spec.options and other in spec.options:

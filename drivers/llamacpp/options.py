@@ -35,8 +35,9 @@ EVERYWHERE = "0.0.0.0"
 
 def check(spec: ModelSpec, settings: LlamaCppSettings) -> tuple[Finding, ...]:
     """The catalogue's findings, with this driver's own in the place of those they contradict."""
+    findings = manifest.check(spec, "llamacpp", IMPLEMENTED)
     own = {finding.key: finding for finding in _own(spec, settings)}
-    return tuple(own.get(finding.key, finding) for finding in manifest.check(spec, "llamacpp", IMPLEMENTED))
+    return tuple(own.get(finding.key, finding) for finding in findings) if own else findings
 
 
 def refuse(spec: ModelSpec, settings: LlamaCppSettings) -> None:
@@ -58,11 +59,10 @@ def needs_key(spec: ModelSpec) -> bool:
 
 def _own(spec: ModelSpec, settings: LlamaCppSettings) -> Iterator[Finding]:
     yield from command.conflicts(spec)
-    for key, judge in _JUDGES.items():
-        if key in spec.options:
-            wrong = judge(spec.options[key], spec, settings)
-            if wrong:
-                yield Finding(key, Handling.REJECTED, wrong)
+    for key in _JUDGES.keys() & spec.options.keys():
+        wrong = _JUDGES[key](spec.options[key], spec, settings)
+        if wrong:
+            yield Finding(key, Handling.REJECTED, wrong)
     try:
         command.reference(spec)
     except Rejected as refused:

@@ -12,11 +12,12 @@ from collections.abc import Callable
 from reconciler.compose.environment import Environment, Withheld
 from reconciler.compose.nodes import Node, fail
 
-_PATTERN = re.compile(
+# Texts, compiled when first used: most projects have no variables.
+_PATTERN = (
     r"\$(?i:(?P<escaped>\$)|(?P<named>[_a-z][_a-z0-9]*)"
     r"|\{(?:(?P<braced>[_a-z][_a-z0-9]*(?::?[-+?](?:.*))?)\}|(?P<invalid>)))"
 )
-_OPERATOR = re.compile(r":?[-+?]")
+_OPERATOR = r":?[-+?]"
 
 Lookup = Callable[[str], str | None]
 Path = tuple[str, ...]
@@ -55,7 +56,7 @@ def substitute(template: str, lookup: Lookup, unset: Callable[[str], None] = lam
     if "$" not in template:
         return template
     try:
-        return _PATTERN.sub(lambda match: _replace(match[0], template, lookup, unset), template)
+        return re.sub(_PATTERN, lambda match: _replace(match[0], template, lookup, unset), template)
     except RecursionError:
         raise BadTemplate("too many variables inside each other, or in one line") from None
 
@@ -64,7 +65,7 @@ def _replace(found: str, template: str, lookup: Lookup, unset: Callable[[str], N
     """One match of the pattern. It is greedy: `found` may run on to the last brace of the line, the rest follows."""
     end = _closing_brace(found)
     rest = found[end + 1 :] if end >= 0 else ""
-    match = _PATTERN.search(found[: end + 1] if end >= 0 else found)
+    match = re.search(_PATTERN, found[: end + 1] if end >= 0 else found)
     if match is None:
         return found
     if match["escaped"]:
@@ -74,7 +75,7 @@ def _replace(found: str, template: str, lookup: Lookup, unset: Callable[[str], N
     expression = match["braced"]
     if not expression:
         raise BadTemplate(f"invalid interpolation format {template!r}; write $$ for a plain $")
-    operator = _OPERATOR.search(expression)
+    operator = re.search(_OPERATOR, expression)
     if operator is None:
         return _value(expression, lookup, unset)
     name, text = expression[: operator.start()], expression[operator.end() :]

@@ -24,8 +24,9 @@ _WORDS |= dict.fromkeys((".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF"), mat
 _WORDS |= dict.fromkeys(("-.inf", "-.Inf", "-.INF"), -math.inf)
 
 _INTEGER = re.compile(r"([-+]?)(?:0[xX]([0-9a-fA-F]+)|0[bB]([01]+)|0[oO]?([0-7]+)|(0|[1-9][0-9]*))\Z")
-_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z")
-_DATE = re.compile(
+# Texts, compiled when first used: few files have one of these.
+_FLOAT = r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z"
+_DATE = (
     r"([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})"
     r"(?:[Tt][0-9]{1,2}:[0-9]{1,2}:[0-9]{1,2}(?:\.[0-9]+)?(?:Z|[-+][0-9]{2}:[0-9]{2})"
     r"| [0-9]{1,2}:[0-9]{1,2}:[0-9]{1,2}(?:\.[0-9]+)?)?\Z"
@@ -73,14 +74,14 @@ def _integer(plain: str) -> int | None:
 
 def _float(plain: str) -> Any:
     """The float, or the text itself where it is none or is out of range."""
-    if not _FLOAT.match(plain):
+    if not re.match(_FLOAT, plain):
         return plain
     value = float(plain)
     return plain if math.isinf(value) else value
 
 
 def _is_date(text: str) -> bool:
-    match = _DATE.match(text) if len(text) >= 8 and text[4] == "-" else None
+    match = re.match(_DATE, text) if len(text) >= 8 and text[4] == "-" else None
     if match is None:
         return False
     try:

@@ -113,12 +113,15 @@ class _Claims:
 def _refuse_unfit(name: str, binding: Binding, path: str) -> None:
     if not VARIABLE.fullmatch(name):
         raise InputError(f"{shown(name)} is not a name for a variable", binding.location, path=path)
-    # The names that Compose itself makes from the key are harmless, also where one reads PYTHON_CODER_URL.
-    prefixes = {default_prefix(binding.model), binding.model.upper()}
-    usual = {f"{prefix}_{suffix}" for prefix in prefixes for suffix in ("URL", "MODEL", "API_KEY")}
-    if RESERVED.fullmatch(name) and name not in usual:
+    if RESERVED.fullmatch(name) and name not in _usual(binding.model):
         text = f"the variable {name} steers programs and is never set to an endpoint; choose another name"
         raise InputError(text, binding.location, path=path)
+
+
+def _usual(key: str) -> set[str]:
+    """The names that Compose itself makes from a key are harmless, also where one reads PYTHON_CODER_URL."""
+    prefixes = {default_prefix(key), key.upper()}
+    return {f"{prefix}_{suffix}" for prefix in prefixes for suffix in ("URL", "MODEL", "API_KEY")}
 
 
 def _sorted(values: Mapping[str, str]) -> dict[str, str]:
