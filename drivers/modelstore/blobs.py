@@ -93,12 +93,18 @@ class Blobs:
         return path
 
     def adopt(self, digest: str, temporary: Path) -> Path:
-        """Give a verified file, written below the root, its place. The caller has synced it."""
+        """Give a verified file, written below the root, its place. The caller has synced it.
+
+        A sound one that is there stays: other references vouch for it by its time of change.
+        """
         path = self.path(digest)
         private_folder(path.parent)
         with self._locked(digest):
-            os.replace(temporary, path)
-            sync_folder(path.parent)
+            if path.exists() and _sha256(path) == digest:
+                temporary.unlink()
+            else:
+                os.replace(temporary, path)
+                sync_folder(path.parent)
         return path
 
     def discard(self, digest: str) -> int:

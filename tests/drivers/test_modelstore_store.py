@@ -219,6 +219,13 @@ def test_a_store_that_cannot_be_written_is_denied(tmp_path: Path) -> None:
         new_store(tmp_path / "store").import_file(write_gguf(tmp_path / "tiny.gguf"), NAME)
 
 
+def test_one_file_under_several_names_stays_under_all_of_them(tmp_path: Path) -> None:
+    path, store = write_gguf(tmp_path / "tiny.gguf"), new_store(tmp_path / "store")
+    for name in "abc":
+        store.import_file(path, f"ai/{name}")
+    assert [model.reference for model in store.ls()] == [f"docker.io/ai/{name}:latest" for name in "abc"]
+
+
 def test_many_writers_at_once_leave_whole_entries(tmp_path: Path) -> None:
     path = write_gguf(tmp_path / "tiny.gguf")
     store = new_store(tmp_path / "store", sleep=lambda seconds: threading.Event().wait(0.001))

@@ -25,8 +25,10 @@ GATEWAY_HOST = ["host.docker.internal=host-gateway"]
 
 
 def compose(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """One docker compose command in `folder`, with an environment that has nothing in it."""
+    """One docker compose command in `folder`, with an environment that has nothing else in it."""
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder)}
+    if "DOCKER_HOST" in os.environ:  # the engine that the tests started
+        environment["DOCKER_HOST"] = os.environ["DOCKER_HOST"]
     command = [str(docker_compose()), *arguments]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60)
 
