@@ -10,13 +10,13 @@ A pass that fails in whatever way is logged and tried again; the loop itself nev
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from queue import SimpleQueue
 
 from reconciler.engine import Engine
-from reconciler.errors import Refused, SourceError
+from reconciler.errors import ReconcilerError
 from reconciler.ports import Clock
 from reconciler.reading import Reader
 from reconciler.result import PassResult
@@ -44,7 +44,7 @@ class Followed:
 
 
 class Daemon:
-    """Runs until `stop`. `projects` are by a key that names them in the log, usually the checkout."""
+    """Runs until `stop`. `projects` are by a key that names them in the log."""
 
     def __init__(
         self,
@@ -63,10 +63,11 @@ class Daemon:
         self._poll_interval_s = poll_interval_s
         self._ticker = Ticker("backstop", min(poll_interval_s, 5.0), self._tick)
         self._heads: dict[str, str] = {}
-        self._said: dict[str, str] = {}
+        self._said: dict[tuple[str, str], str] = {}
+        self._unread: dict[str, int] = {}
         self._next_poll = 0.0
-        # A pipe, not an Event: a signal handler that sets an Event which this very thread waits for can wait for ever.
-        self._ended, self._end = os.pipe()
+        # Not an Event: a signal handler that sets an Event which this very thread waits for can wait for ever.
+        self._ended: SimpleQueue[None] = SimpleQueue()
 
     def run(self) -> None:
         """Everything, until `stop` is called from a signal handler or another thread."""
@@ -82,12 +83,12 @@ class Daemon:
         ]
         for worker in workers:
             worker.start()
-        os.read(self._ended, 1)
+        self._ended.get()
         self._shut_down()
 
     def stop(self) -> None:
         """Finish the passes in progress and return from `run`. Safe in a signal handler."""
-        os.write(self._end, b".")
+        self._ended.put(None)
 
     def mark_all(self) -> None:
         """Look at every project now."""
@@ -100,14 +101,20 @@ class Daemon:
         """The backstop, on a thread that nothing can starve: leases are kept and polls happen, whatever else hangs."""
         self._alive()
         for key, followed in self._projects.items():
-            tenure = followed.engine.tenure
-            if tenure is not None:
-                try:
-                    tenure.keep()
-                except StateError as error:
-                    self._complain(key, f"the lease could not be renewed: {error}")
+            self._keep(key, followed)
         if self._clock.monotonic() >= self._next_poll:
             self._poll()
+
+    def _keep(self, key: str, followed: Followed) -> None:
+        tenure = followed.engine.tenure
+        if tenure is None:
+            return
+        try:
+            tenure.keep()
+        except StateError as error:
+            self._complain(key, f"the lease could not be renewed: {error}", about="lease")
+        else:
+            self._complain(key, "", about="lease")
 
     def _poll(self) -> None:
         """The truth behind the watcher: mark what changed since the last poll. A source in trouble is always marked."""
@@ -115,7 +122,7 @@ class Daemon:
         for key, followed in self._projects.items():
             try:
                 head = followed.reader.head()
-            except SourceError:
+            except (ReconcilerError, OSError):
                 head = ""
             if not head or self._heads.get(key) != head:
                 self._queue.mark(key)
@@ -143,28 +150,44 @@ class Daemon:
             return STAND_BY_S
         except Fenced as error:
             self._complain(key, str(error))
-            followed.engine.lose_lease()
+            self._let_go(key, followed.engine)
             return STAND_BY_S
-        except (StateError, Refused) as error:
+        except (StateError, ReconcilerError) as error:
             self._complain(key, str(error))
             return TROUBLE_S
         finally:
             self._look_out(key, followed)
         self._complain(key, result.trouble)
         self._tell(key, result)
-        return result.look_again_s
+        return self._again_s(key, result)
+
+    def _again_s(self, key: str, result: PassResult) -> float:
+        """What was never read in a good state is looked at less and less often; the poll sees it change."""
+        if result.plan is not None:
+            self._unread.pop(key, None)
+            return result.look_again_s
+        tries = self._unread[key] = self._unread.get(key, 0) + 1
+        return float(min(result.look_again_s * 2 ** min(tries - 1, 10), max(self._poll_interval_s, TROUBLE_S)))
+
+    def _let_go(self, key: str, engine: Engine) -> None:
+        """The lease may still be ours in the record, when only its time ran out: without it the next pass begins."""
+        try:
+            engine.close()
+        except StateError as error:
+            log.debug("%s: the lease could not be given back: %s", key, error)
+            engine.lose_lease()
 
     def _look_out(self, key: str, followed: Followed) -> None:
         """Watch what this reading depends on, and remember the head so that the poll does not repeat it."""
         self._watcher.set_paths(key, followed.reader.watch_paths())
         self._heads[key] = followed.reader.read_head
 
-    def _complain(self, key: str, text: str) -> None:
+    def _complain(self, key: str, text: str, about: str = "") -> None:
         """Say what is wrong once, and once that it is over."""
-        before = self._said.get(key, "")
+        before = self._said.get((key, about), "")
         if text == before:
             return
-        self._said[key] = text
+        self._said[key, about] = text
         if text:
             log.warning("%s: %s", key, text)
         else:
@@ -180,4 +203,4 @@ class Daemon:
         self._ticker.stop()
         for key, followed in self._projects.items():
             if key not in late:
-                followed.engine.close()
+                self._let_go(key, followed.engine)

@@ -17,6 +17,7 @@ def notifier(environment: Mapping[str, str]) -> Callable[[str], None]:
         # A name that begins with @ is in the abstract namespace, which the kernel writes as a NUL.
         target = "\0" + address[1:] if address.startswith("@") else address
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+            channel.setblocking(False)  # a supervisor that does not read must not stop the thread that keeps the leases
             try:
                 channel.sendto(message.encode(), target)
             except OSError:

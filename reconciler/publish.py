@@ -49,7 +49,7 @@ class Places:
 def values_file(values: Path, service: str, folder: str = "") -> Path:
     """Where a service's file lies. A name may hold capitals and dots; whatever else it holds stays in the folder."""
     safe = re.sub(r"[^A-Za-z0-9._-]", "_", service)[:_LONGEST_NAME]
-    if safe != service or safe.startswith("."):
+    if safe != service or not safe or safe.startswith("."):
         safe += "-" + hashlib.sha256(service.encode()).hexdigest()[:8]
     return values / folder / f"{safe.lstrip('.')}.env"
 
@@ -180,7 +180,9 @@ def _is_ours(path: Path, stamp: Stamp) -> bool:
 
 def _make_folder(folder: Path) -> None:
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for each in (*reversed(folder.parents), folder):  # `parents=True` would give those in between another mode
+            if not each.is_dir():
+                each.mkdir(mode=0o700, exist_ok=True)
     except OSError as exc:
         raise NotWritten(f"the folder {folder} cannot be made: {exc.strerror}") from exc
 
