@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from drivers import catalog
@@ -56,14 +57,14 @@ class DesiredSettings:
     """Parsed user data over catalog/models.yaml."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DesiredModel:
+class DesiredModel(NamedTuple):
     """One model: what was written, where it goes, and what becomes of every part of it."""
 
     key: str
     spec: ModelSpec
     driver: str
     """The platform's name; empty where the options name none."""
+    location: Location
     findings: tuple[Finding, ...] = ()
     resolution: tuple[str, ...] = ()
     """How platform, size and model were arrived at, one step each."""
@@ -71,15 +72,14 @@ class DesiredModel:
     """Why this installation cannot deploy to that platform; empty where it can."""
     instance_types: tuple[str, ...] = ()
     """Native types, best first; empty where the platform has none or chooses itself."""
-    options: Options = field(default_factory=lambda: NO_OPTIONS)
+    options: Options = NO_OPTIONS
     """All levels, typed; the spec has only what the Compose files say."""
     identity: Identity | None = None
     candidate: Candidate | None = None
     """What would be served; None where the model is refused."""
     registry: str = ""
     """Host the reference points to; empty for a file."""
-    location: Location
-    option_locations: Mapping[str, Location] = field(default_factory=dict)
+    option_locations: Mapping[str, Location] = MappingProxyType({})
     problems: tuple[InputError, ...] = ()
 
     @property

@@ -36,8 +36,7 @@ class FieldChange(NamedTuple):
     new: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class Step(NamedTuple):
     """One action on one model. `deployment` is the id it acts on, None for one that is yet to be minted."""
 
     action: Action

@@ -74,7 +74,7 @@ def _permitted(steps: Collection[Step], blocked: Mapping[str, Verdict]) -> Itera
         if verdict is None:
             yield step
         else:
-            yield replace(step, action=Action.WAIT, cause=f"refused by the guard '{verdict.guard}': {verdict.text}")
+            yield step._replace(action=Action.WAIT, cause=f"refused by the guard '{verdict.guard}': {verdict.text}")
 
 
 def _kept_routes(steps: Collection[Step], blocked: Mapping[str, Verdict], known: Recorded) -> Iterator[tuple[str, str]]:

@@ -26,6 +26,8 @@ def active_services(services: Services, profiles: Iterable[str]) -> frozenset[st
 
 def dependencies(service: Node) -> dict[str, tuple[Node, bool]]:
     """Service names that this one depends on, said or implied, each with its place and whether it is required."""
+    if _NAMING_OTHERS.isdisjoint(service.value):
+        return {}  # as for most services, and each is asked three times
     found: dict[str, tuple[Node, bool]] = {}
     explicit = service.get("depends_on")
     if explicit is not None:
@@ -37,11 +39,15 @@ def dependencies(service: Node) -> dict[str, tuple[Node, bool]]:
     return found
 
 
+_SHARING = ("network_mode", "ipc", "pid", "uts", "cgroup")
+_NAMING_OTHERS = frozenset(("depends_on", "links", "volumes_from", *_SHARING))
+
+
 def _implied(service: Node) -> Iterable[tuple[str, Node]]:
     for link in _items(service, "links"):
         name, colon, rest = str(link.value).partition(":")
         yield (name if colon and ":" not in rest else str(link.value)), link
-    for key in ("network_mode", "ipc", "pid", "uts", "cgroup"):
+    for key in _SHARING:
         mode = service.get(key)
         if mode is not None and type(mode.value) is str and mode.value.startswith("service:"):
             yield mode.value.removeprefix("service:"), mode
