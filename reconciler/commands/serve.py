@@ -98,6 +98,7 @@ def _follow(project: ProjectSettings, settings: Settings, store: Store, drivers:
     from reconciler.wiring import LaunchWords, RuleBook, build_engine, holder, places_for, service_reader
 
     reader = service_reader(project, settings, os.environ)
+    reader.last_revision = last_applied(store, project)
 
     def places(loaded: Project) -> Places:
         return places_for(settings, loaded, project.output)
@@ -114,6 +115,24 @@ def _follow(project: ProjectSettings, settings: Settings, store: Store, drivers:
         settings=settings, reader=reader, store=store, places=places, manner=manner, drivers=drivers, launch=launch
     )
     return Followed(reader, engine)
+
+
+def last_applied(store: Store, project: ProjectSettings) -> str:
+    """The revision of this checkout that an earlier process acted upon last, empty where there was none: a history
+    that was rewritten while nobody looked is still a rewritten one. Raises StateError."""
+    folder = os.path.normpath(project.checkout / project.subfolder)
+    sources = [source for name in store.projects() if (source := store.load(name).source) is not None]
+    own = [source for source in sources if source.origin == folder or source.origin.startswith(f"{folder}/")]
+    return max(own, key=lambda source: source.read_at).revision if own else ""
+
+
+def last_revision(project: ProjectSettings, store: Store) -> str:
+    """The commit of this checkout that an earlier process acted upon last, so that a history which was rewritten while
+    nobody looked is noticed too; empty where there is none."""
+    origin = os.path.abspath(project.checkout / project.subfolder)
+    sources = (store.load(name).source for name in store.projects())
+    found = (source.revision for source in sources if source is not None and source.origin == origin)
+    return next((revision for revision in found if not revision.startswith("worktree:")), "")
 
 
 class Teller:
