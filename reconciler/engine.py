@@ -164,8 +164,9 @@ class Engine:
         """Make the evidence durable before anything is decided on it."""
         now = self._ports.clock.now()
         changes: list[Change] = list(changes_between(recorded, known, now))
-        if fresh is not None and (recorded.source is None or recorded.source.digest != fresh.desired.digest):
+        if fresh is not None and (recorded.source is None or recorded.source.revision != fresh.revision):
             changes.append(PutSource(_source_record(fresh, now)))
+        if fresh is not None and (recorded.source is None or recorded.source.digest != fresh.desired.digest):
             changes.append(Append(Event(at=now, kind="source", text=fresh.describe, revision=fresh.revision)))
         self._commit(*changes)
 
