@@ -92,7 +92,8 @@ class ComposeServices:
         container has a shim process of containerd's, which outlives the engine."""
         if not self._environment.get("DOCKER_HOST", "unix://").startswith("unix://"):
             return False
-        context = self._run([self._which("docker") or "docker", "context", "inspect", "--format", "{{.Name}}"], self._ask_within_s)
+        asked = [self._which("docker") or "docker", "context", "inspect", "--format", "{{.Name}}"]
+        context = self._run(asked, self._ask_within_s)
         return context.ok and context.out.strip() == "default" and not any_process_named("containerd-shim", self._proc)
 
     def states(self, project: str, services: Sequence[str]) -> Mapping[str, Running]:

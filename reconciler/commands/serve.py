@@ -126,15 +126,6 @@ def last_applied(store: Store, project: ProjectSettings) -> str:
     return max(own, key=lambda source: source.read_at).revision if own else ""
 
 
-def last_revision(project: ProjectSettings, store: Store) -> str:
-    """The commit of this checkout that an earlier process acted upon last, so that a history which was rewritten while
-    nobody looked is noticed too; empty where there is none."""
-    origin = os.path.abspath(project.checkout / project.subfolder)
-    sources = (store.load(name).source for name in store.projects())
-    found = (source.revision for source in sources if source is not None and source.origin == origin)
-    return next((revision for revision in found if not revision.startswith("worktree:")), "")
-
-
 class Teller:
     """Logs what passes came to: one line for each thing that happened, and nothing when nothing did."""
 
