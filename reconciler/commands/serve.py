@@ -11,8 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, TextIO
 
-from reconciler.commands.project import add_settings_arguments, durable_store, settings_file, settings_from
-from reconciler.errors import InputError, Location
+from reconciler.commands.project import Mistake, add_settings_arguments, durable_store, settings_file, settings_from
 from reconciler.plan import Action, Step
 from reconciler.services import redact
 from reconciler.text import clean
@@ -57,8 +56,8 @@ def run(arguments: argparse.Namespace) -> int:
     log_to(sys.stderr, verbose=arguments.verbose, environment=os.environ)
     settings = settings_from(arguments)
     if not settings.projects:
-        place = Location(str(settings_file(arguments)))
-        raise InputError("no projects to follow; name at least one under 'projects'", place)
+        file = settings_file(arguments)
+        raise Mistake(f"no projects to follow: name one under 'projects' in {file}; `reconcile serve --help` shows how")
     notify = notifier(os.environ)
     with closing(durable_store(settings)) as store:
         drivers = Drivers(settings, os.environ)

@@ -166,5 +166,5 @@ def test_a_service_without_projects_says_what_to_write(desk: Desk) -> None:
     config.write_text("projects: []\n", encoding="utf-8")
     done = desk.started("serve", "--config", str(config))
     assert done.returncode == 1
-    assert f"{config}:1:1: no projects to follow".encode() in done.stderr
+    assert f"no projects to follow: name one under 'projects' in {config}".encode() in done.stderr
     assert not desk.state.exists()
