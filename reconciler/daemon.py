@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from queue import SimpleQueue
+from types import MappingProxyType
 
 from reconciler.engine import Engine
 from reconciler.errors import ReconcilerError
@@ -44,7 +45,8 @@ class Followed:
 
 
 class Daemon:
-    """Runs until `stop`. `projects` are by a key that names them in the log."""
+    """Runs until `stop`. `projects` are by a key that names them in the log. `chores` are by name: how many seconds
+    lie between two runs, and what to run; one that fails is logged and stops nothing."""
 
     def __init__(
         self,
@@ -54,12 +56,15 @@ class Daemon:
         poll_interval_s: float,
         tell: Callable[[str, PassResult], None] = lambda key, result: None,
         alive: Callable[[], None] = lambda: None,
+        chores: Mapping[str, tuple[float, Callable[[], object]]] = MappingProxyType({}),
     ) -> None:
         self._projects, self._clock = projects, clock
         self._tell, self._alive = tell, alive
         self._queue = Workqueue(clock.monotonic)
         self._watcher = Watcher(self._queue.mark)
         self._jobs = Jobs()
+        for name, (interval_s, chore) in chores.items():
+            self._jobs.every(name, interval_s, chore)
         self._poll_interval_s = poll_interval_s
         self._ticker = Ticker("backstop", min(poll_interval_s, 5.0), self._tick)
         self._heads: dict[str, str] = {}

@@ -78,7 +78,7 @@ def _copies(settings: Settings) -> str:
     found = backups(path)
     if not found:
         return f"There is no copy; to begin again, move {path}.lineage away: what runs is then nobody's"
-    return f"{len(found)} copies, the newest: copy {found[0]} to {path}"
+    return f"The newest of {len(found)} here: stop every reconciler, then copy {found[0]} to {path}"
 
 
 def _server(settings: Settings) -> Check:

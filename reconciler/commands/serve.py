@@ -39,6 +39,9 @@ examples:
   kill -HUP PID                  look at every project now
 """
 
+BACKUP_LOOK_S = 600.0
+"""Seconds between two looks whether a copy of the record is due."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_settings_arguments(parser)
@@ -67,6 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
             poll_interval_s=settings.timing.poll_interval_s,
             tell=Teller().tell,
             alive=partial(notify, "WATCHDOG=1"),
+            chores={"backup": (BACKUP_LOOK_S, partial(_back_up, store))},
         )
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: daemon.stop())
@@ -78,6 +82,16 @@ def run(arguments: argparse.Namespace) -> int:
         finally:
             notify("STOPPING=1")
     return 0
+
+
+def _back_up(store: Store) -> None:
+    """A copy of the record now and then: the way back after a loss, as `reconcile doctor` tells."""
+    from reconciler.clock import SystemClock
+    from state.backup import backup_if_due
+    from state.sqlite import SqliteStore
+
+    if isinstance(store, SqliteStore):
+        backup_if_due(store, SystemClock().now())
 
 
 def named(projects: Sequence[ProjectSettings]) -> dict[str, ProjectSettings]:

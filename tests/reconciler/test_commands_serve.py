@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 
 from drivers.errors import Unavailable
 from reconciler.apply import Applied
-from reconciler.commands.serve import Teller, last_applied, log_to, named
+from reconciler.commands.serve import Teller, _back_up, last_applied, log_to, named
 from reconciler.errors import InputError
 from reconciler.plan import Action
 from reconciler.ports import Published
@@ -159,6 +160,18 @@ def test_what_an_earlier_process_applied_is_known_to_the_next() -> None:
     assert last_applied(store, ProjectSettings(checkout=Path("/srv/shop"))) == "shop"
     assert last_applied(store, ProjectSettings(checkout=Path("/srv"), subfolder="shop/")) == "shop"
     assert last_applied(store, ProjectSettings(checkout=Path("/srv/other"))) == ""
+
+
+def test_the_service_copies_the_record_and_doctor_finds_the_copy(desk: Desk) -> None:
+    with closing(desk.store()) as store:
+        _back_up(store)
+        _back_up(store)
+    (copy,) = desk.state.with_name("state.db.d").glob("backups/*.db")
+    for name in ("state.db", "state.db-wal", "state.db-shm"):
+        desk.state.with_name(name).unlink(missing_ok=True)
+    done = desk.reconcile("doctor")
+    assert done.code == 1
+    assert f"copy {copy} to {desk.state}" in done.out
 
 
 def test_a_service_without_projects_says_what_to_write(desk: Desk) -> None:

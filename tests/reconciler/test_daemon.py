@@ -272,6 +272,19 @@ def test_a_lease_that_cannot_be_given_back_keeps_no_other(tmp_path: Path, monkey
     assert second.closed == 1
 
 
+def test_chores_are_done_and_one_that_fails_stops_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    done = threading.Event()
+    chores: dict[str, tuple[float, Callable[[], object]]] = {"bad": (0.01, lambda: 1 / 0), "good": (0.02, done.set)}
+    daemon = Daemon({}, SystemClock(), poll_interval_s=3600.0, chores=chores)
+    thread = threading.Thread(target=daemon.run, daemon=True)
+    thread.start()
+    assert done.wait(SOON_S)
+    daemon.stop()
+    thread.join(SOON_S)
+    assert not thread.is_alive()
+    assert "bad failed; it is tried again in its turn" in caplog.text
+
+
 def test_stop_before_the_start_is_not_lost(tmp_path: Path) -> None:
     bench = Bench(tmp_path, shop=Passes())
     bench.daemon.stop()
