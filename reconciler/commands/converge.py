@@ -6,6 +6,7 @@ import argparse
 import logging
 import os
 import shlex
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -107,9 +108,12 @@ def engine_for(
         )
         keeper = Ticker("lease", settings.timing.lease_ttl_s / 8, partial(_keep, engine))
         keeper.start()
+        # Like Ctrl-C: the table gives the cursor back, the lease is released, and it is said how things stand.
+        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             yield engine
         finally:
+            signal.signal(signal.SIGTERM, before)
             keeper.stop()
             with suppress(StateError):  # closing the store frees the lease as well
                 engine.close()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -219,19 +221,22 @@ def test_a_run_that_takes_too_long_says_that_it_goes_on(impatient: Desk, platfor
     assert "time is up; what was begun is recorded" in done.err
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_gives_the_lease_back(
-    impatient: Desk, platform: FakePlatform, monkeypatch: pytest.MonkeyPatch
+    impatient: Desk, platform: FakePlatform, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
     platform.create_s = 3600.0
     impatient.compose()
+    before = signal.getsignal(signal.SIGTERM)
 
     def interrupted(self: SystemClock, seconds: float) -> None:
-        raise KeyboardInterrupt
+        os.kill(os.getpid(), number)
 
     monkeypatch.setattr(SystemClock, "sleep", interrupted)
     done = impatient.reconcile("--quiet")
     assert done.code == 130
     assert "what was begun is recorded" in done.err
+    assert signal.getsignal(signal.SIGTERM) == before
     with _serving(impatient):
         assert len(_known(impatient).deployments) == 1
 
