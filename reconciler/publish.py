@@ -19,7 +19,8 @@ from urllib.parse import urlsplit
 from drivers.base import Endpoint
 from reconciler.compose.project import Project
 from reconciler.ports import Published
-from reconciler.render import ServiceEnvironment, env_body, key_body, override_body, service_environments
+from reconciler.render.environments import ServiceEnvironment, service_environments
+from reconciler.render.text import env_body, key_body, override_body
 from reconciler.write import (
     Damaged,
     NotOurs,

@@ -10,7 +10,7 @@ from reconciler.compose.load import LoadRequest, load
 from reconciler.compose.project import Project
 from reconciler.desired import Desired, DesiredSettings, desired
 from reconciler.errors import SourceError
-from reconciler.render import service_environments
+from reconciler.render.environments import check_variables
 from reconciler.source import Snapshot, Source
 
 
@@ -85,7 +85,7 @@ class Reader:
         project = load(self._request(snapshot), snapshot.files)
         wanted = desired(project, self._settings)
         # A variable that two models claim is refused now, not when both of them run.
-        service_environments(project, {}, api_key_vars(wanted))
+        check_variables(project, api_key_vars(wanted))
         self._reading = Reading(
             project=project,
             desired=wanted,

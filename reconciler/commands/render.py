@@ -21,7 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from reconciler.publish import values_file
     from reconciler.reading import api_key_vars
-    from reconciler.render import env_body, override_body, service_environments
+    from reconciler.render.environments import service_environments
+    from reconciler.render.text import env_body, override_body
 
     context = ProjectContext(arguments)
     reading = context.reading

@@ -104,6 +104,8 @@ def _value(name: str, lookup: Lookup, unset: Callable[[str], None]) -> str:
 
 def _closing_brace(text: str) -> int:
     """Index of the brace that closes the first one, -1 for none. The character after an opening brace never counts."""
+    if text.startswith("${") and text.count("{") == 1:
+        return text.find("}", 3)  # nearly always: nothing inside to count
     opened = index = 0
     while index < len(text):
         if text[index] == "}":

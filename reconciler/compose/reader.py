@@ -212,7 +212,10 @@ class _Composer:
                 text = _MERGE
             elif type(resolve(text)) is not str:
                 raise self._error(f"the key {text or 'null'!r} is not a string; quote it", event)
-        self._take(frame, text, event)
+        if frame.extra is None and text not in frame.items and text.isascii():
+            frame.key, frame.key_at = text, event.start_mark  # the usual key, without another call
+        else:
+            self._take(frame, text, event)
 
     def _special_key(self, frame: _Frame, node: Node | None, event: Any) -> None:
         if node is None or type(node.value) is not str:

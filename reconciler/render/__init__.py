@@ -7,19 +7,6 @@ every service with its models' addresses and with no Docker Model plugin.
     network.py       how a service sees an endpoint
     environments.py  what each service is given
     text.py          the files
+
+Nothing is imported here: every start checks the variables, few write a file.
 """
-
-from reconciler.render.environments import ServiceEnvironment, default_prefix, service_environments
-from reconciler.render.network import HOST_GATEWAY, Caution
-from reconciler.render.text import env_body, key_body, override_body
-
-__all__ = [
-    "HOST_GATEWAY",
-    "Caution",
-    "ServiceEnvironment",
-    "default_prefix",
-    "env_body",
-    "key_body",
-    "override_body",
-    "service_environments",
-]

@@ -42,13 +42,29 @@ def service_environments(
     variable uses `<KEY>_API_KEY`. Raises InputError for a variable that must not be set or that two models claim,
     and ValueError for an endpoint that is not fit to be written anywhere.
     """
-    wanting = sorted((s for s in project.services.values() if s.bindings), key=lambda service: service.name)
-    return tuple(_environment(project, service, endpoints, api_key_vars) for service in wanting)
+    return tuple(_environment(project, service, endpoints, api_key_vars) for service in _wanting(project))
+
+
+def check_variables(project: Project, api_key_vars: Mapping[str, str] = NOTHING) -> None:
+    """Raise what `service_environments` would raise for the names of variables, before there is any endpoint."""
+    for service in _wanting(project):
+        claims = _Claims(service)
+        for binding in service.bindings:
+            claims.names(binding, _key_variable(binding, api_key_vars))
 
 
 def default_prefix(key: str) -> str:
     """What Compose makes of a model's key for variable names: `my.model-x` gives `MY.MODEL_X`."""
     return key.upper().replace("-", "_")
+
+
+def _wanting(project: Project) -> list[Service]:
+    return sorted((s for s in project.services.values() if s.bindings), key=lambda service: service.name)
+
+
+def _key_variable(binding: Binding, api_key_vars: Mapping[str, str]) -> str:
+    named = api_key_vars.get(binding.model)
+    return named if named is not None else f"{default_prefix(binding.model)}_API_KEY"
 
 
 def _environment(
@@ -58,7 +74,7 @@ def _environment(
     claims = _Claims(service)
     for binding in service.bindings:
         endpoint = endpoints.get(binding.model)
-        key_var = api_key_vars.get(binding.model, f"{default_prefix(binding.model)}_API_KEY")
+        key_var = _key_variable(binding, api_key_vars)
         # Names are judged before the model is ready: a wrong file is refused at once, not in ten minutes.
         claims.names(binding, key_var)
         if endpoint is not None:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 # No userinfo, no query, no fragment, nothing that a shell, YAML, an env file or Compose could read as its own.
-_URL = re.compile(
+_URL = (
     r"(?P<scheme>https?)://(?P<host>[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]{2,45}\])"
     r"(?::(?P<port>[0-9]{1,5}))?(?P<path>(?:/[A-Za-z0-9._~%:@+=-]*)*)"
 )
@@ -22,8 +22,7 @@ RESERVED = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Url:
+class Url(NamedTuple):
     """A URL that may be written anywhere. `host` has its brackets, `port` is empty where none was given."""
 
     scheme: str
@@ -37,7 +36,7 @@ class Url:
 
 def checked_url(url: str) -> Url:
     """The URL in its parts, or ValueError."""
-    found = _URL.fullmatch(url)
+    found = re.fullmatch(_URL, url)
     if found is None or not 0 < int(found["port"] or 80) < 65536:
         raise ValueError(f"an endpoint's URL is not one that may be written into an environment: {shown(url)}")
     return Url(found["scheme"], found["host"], found["port"] or "", found["path"])

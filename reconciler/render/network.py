@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from drivers.base import Endpoint
 from reconciler.compose.project import Binding, Project, Service
@@ -13,8 +13,7 @@ HOST_GATEWAY = "host.docker.internal"
 """The name under which a container reaches its host, given `extra_hosts: host.docker.internal:host-gateway`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Caution:
+class Caution(NamedTuple):
     """Something that was written all the same and will probably not work; the text says what would help."""
 
     text: str
@@ -51,7 +50,7 @@ class View:
                 self._warn(binding, f"has no address but {url.host}, which leads a container to itself; {_REMEDY}")
             return endpoint.url
         self.used_gateway = True
-        return str(replace(url, host=HOST_GATEWAY))
+        return str(url._replace(host=HOST_GATEWAY))
 
     def _shares_a_container(self) -> bool:
         return self._own_mode.startswith(("service:", "container:"))
@@ -79,7 +78,7 @@ def host_url(endpoint: Endpoint) -> str:
     """The URL for a process of this host: one that listens everywhere is asked over loopback."""
     url = checked_url(endpoint.url)
     if endpoint.on_this_host and url.host in _EVERYWHERE:
-        return str(replace(url, host=_EVERYWHERE[url.host]))
+        return str(url._replace(host=_EVERYWHERE[url.host]))
     return endpoint.url
 
 

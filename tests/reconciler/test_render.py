@@ -8,7 +8,8 @@ import pytest
 
 from drivers.base import Auth, Endpoint
 from reconciler.errors import InputError
-from reconciler.render import ServiceEnvironment, env_body, key_body, override_body, service_environments
+from reconciler.render.environments import ServiceEnvironment, service_environments
+from reconciler.render.text import env_body, key_body, override_body
 from tests.builders import binding, endpoint, keyed_endpoint, place, project, service
 
 LOCAL = endpoint("http://172.17.0.1:8080/v1/")

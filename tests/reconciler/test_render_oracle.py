@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from reconciler.compose.project import Binding, Service
-from reconciler.render import ServiceEnvironment, override_body, service_environments
+from reconciler.render.environments import ServiceEnvironment, service_environments
+from reconciler.render.text import override_body
 from tests.builders import binding, endpoint, keyed_endpoint, model, project, service
 from tests.parts import docker, docker_compose
 
