@@ -258,7 +258,7 @@ def _until_it_reads(pid: int) -> None:
     limit = time.monotonic() + 30
     while time.monotonic() < limit:
         call = Path(f"/proc/{pid}/syscall").read_text(encoding="ascii").split()
-        if call[:2] == ["0", "0x0"]:
+        if call[0] in ("0", "63") and call[1:2] == ["0x0"]:  # read(0, …) on x86-64 and on the others
             return
         time.sleep(0.01)
     raise AssertionError("it never read its input")
