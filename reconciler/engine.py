@@ -17,7 +17,7 @@ from datetime import datetime
 from drivers.base import Observation
 from reconciler.apply import Applied, Applier, in_order
 from reconciler.diff import diff
-from reconciler.errors import InputError, SourceError
+from reconciler.errors import InputError, Refused, SourceError
 from reconciler.moment import Moment, Removals, Rules
 from reconciler.observe import observe_all
 from reconciler.plan import Plan
@@ -75,7 +75,8 @@ class Engine:
         return self._tenure
 
     def run_once(self) -> PassResult:
-        """One pass. Raises StateError (Held, Fenced, StateBusy …) when the record cannot be used right now."""
+        """One pass. Raises StateError (Held, Fenced, StateBusy …) when the record cannot be used right now, and Refused
+        when the project is another checkout's."""
         trouble, fresh = self._read()
         reading = self._good
         if reading is None:
@@ -83,6 +84,7 @@ class Engine:
         outputs = self._ports.outputs(reading.project)
         tenure = self._hold_lease(reading.project.name, outputs)
         recorded = self._store.load(reading.project.name)
+        self._refuse_another_origin(recorded, reading)
         known, seen = self._look(recorded, reading, fresh)
         self._remember(recorded, known, reading if fresh else None)
         plan = self.plan(reading, known)
@@ -150,6 +152,15 @@ class Engine:
             serial = self._store.load(project).serial
             outputs.claim(lineage=self._store.lineage, project=project, epoch=lease.epoch, serial=serial)
         return self._tenure
+
+    def _refuse_another_origin(self, recorded: Recorded, reading: Reading) -> None:
+        """Two checkouts with one project name would take turns deleting each other's models."""
+        origin = recorded.source.origin if recorded.source is not None else ""
+        if origin not in ("", reading.origin) and not self._manner.forced:
+            raise Refused(
+                f"project '{recorded.project}' was reconciled from {origin} before, not from {reading.origin}: give one "
+                "of them another name, or take the project over with one run of `reconcile --force`"
+            )
 
     def _look(self, recorded: Recorded, reading: Reading, fresh: bool) -> tuple[Recorded, Mapping[str, Observation]]:
         now = self._ports.clock.now

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from drivers.errors import Ambiguous, Denied, Unavailable
 from drivers.fake import REFUSED_FLAG
+from reconciler.errors import Refused
 from reconciler.moment import Removals
 from reconciler.options import Level, Option
 from reconciler.plan import Action
@@ -339,6 +342,20 @@ def test_protection_outlives_the_file_that_asked_for_it() -> None:
     assert world.live == ["llm", "other"]
     assert result.plan is not None
     assert [step.cause for step in result.plan.steps if step.model == "llm" and "protected" in step.cause]
+
+
+def test_another_checkout_of_the_same_name_touches_nothing() -> None:
+    world = World(llm=SMALL)
+    world.passes()
+    world.commit(other=SMALL)
+    world.repository.reading = replace(world.repository.reading, origin="/srv/elsewhere")
+    with pytest.raises(Refused, match="reconciled from /srv/demo before, not from /srv/elsewhere"):
+        world.engine.run_once()
+    assert world.live == ["llm"]
+    world.engine.close()
+    world.start(forced=True, removals=Removals.CONFIRMED)
+    world.passes()
+    assert world.live == ["other"]
 
 
 def test_a_second_reconciler_stands_by() -> None:
