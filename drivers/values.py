@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import NamedTuple
 
 from drivers.schedules import Schedule, schedule
 from drivers.shapes import SHAPES
@@ -35,8 +36,7 @@ class Range:
         return self.low <= number <= self.high
 
 
-@dataclass(frozen=True, slots=True)
-class Retry:
+class Retry(NamedTuple):
     """How often to try, and the first pause in seconds; None leaves the pause to the caller."""
 
     attempts: int

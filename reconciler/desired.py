@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property, partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -34,15 +34,14 @@ from reconciler.options import (
 from reconciler.placement import Placement, PlacementDefaults, Unplaceable
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DesiredSettings:
+class DesiredSettings(NamedTuple):
     """What the operator's settings and the command line say about reading a project."""
 
     default_platform: str | None = None
     """Where a model goes of which nobody said anything, and which of several remaining platforms is taken."""
-    provider_defaults: Mapping[str, str] = field(default_factory=dict)
+    provider_defaults: Mapping[str, str] = MappingProxyType({})
     """Provider to the platform taken when only the provider is known; over the catalogue's own."""
-    options: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = MappingProxyType({})
     """Defaults for keys that the reconciler itself honours; farther away than what any file says."""
     options_file: str = "settings"
     """Where those were written, for messages."""
@@ -51,9 +50,9 @@ class DesiredSettings:
     """Names of installed drivers beyond the catalogue."""
     check: Check = lambda spec, platform: None
     """The drivers' own `check`, by platform name; None leaves the findings to the catalogue. Must be pure."""
-    sizes: Mapping[str, Any] = field(default_factory=dict)
+    sizes: Mapping[str, Any] = MappingProxyType({})
     """Parsed user data over catalog/sizes.yaml."""
-    models: Mapping[str, Any] = field(default_factory=dict)
+    models: Mapping[str, Any] = MappingProxyType({})
     """Parsed user data over catalog/models.yaml."""
 
 

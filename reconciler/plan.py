@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from typing import NamedTuple
@@ -66,8 +65,7 @@ class Verdict(NamedTuple):
     location: Location | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(NamedTuple):
     """The steps for one project at one moment, and which deployment each model's services should be pointed at."""
 
     project: str

@@ -7,7 +7,7 @@ configuration, never from the repository that is being reconciled.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from drivers import catalog
 from drivers.modelstore.reference import parse_reference
@@ -23,8 +23,7 @@ _TAKING_REFERENCES = frozenset({"llamacpp", "docker-model-runner"})
 _REGISTRIES = {"hf.co": "huggingface.co", "index.docker.io": "docker.io", "registry-1.docker.io": "docker.io"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+class Policy(NamedTuple):
     """The operator's limits. Empty collections and None mean "no limit"."""
 
     allowed_platforms: tuple[str, ...] = ()
@@ -60,8 +59,7 @@ def guard(
         *_mass_delete(plan, desired, known, policy, forced),
     ]
     blocked = {verdict.model: verdict for verdict in verdicts if not verdict.allowed}
-    return replace(
-        plan,
+    return plan._replace(
         guards=tuple(verdicts),
         steps=tuple(_permitted(plan.steps, blocked)),
         routes=dict(plan.routes) | dict(_kept_routes(plan.steps, blocked, known)),

@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from state.store import StateDamaged, StateError, StateLost, StateMissing
 
@@ -20,8 +20,7 @@ _MARKER_NOTE = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """The files of one state. `database` is absolute."""
 
     database: Path

@@ -6,7 +6,6 @@ Every value stands for what real Compose would have read: interpolated, merged, 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from reconciler.errors import Location
@@ -60,8 +59,7 @@ class Service(NamedTuple):
     location: Location
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Project:
+class Project(NamedTuple):
     """What one set of Compose files says about models."""
 
     name: str

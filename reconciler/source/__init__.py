@@ -5,8 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from reconciler.errors import SourceError
 
@@ -17,8 +16,7 @@ LARGEST_FILE = 8 * 1024 * 1024
 """Bytes. Far above any Compose or env file; it is there for the file that is something else."""
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     """One reading of the source. Its files are read on demand and all belong to the same revision."""
 
     revision: str
