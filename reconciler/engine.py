@@ -158,8 +158,8 @@ class Engine:
         origin = recorded.source.origin if recorded.source is not None else ""
         if origin not in ("", reading.origin) and not self._manner.forced:
             raise Refused(
-                f"project '{recorded.project}' was reconciled from {origin} before, not from {reading.origin}: give one "
-                "of them another name, or take the project over with one run of `reconcile --force`"
+                f"project '{recorded.project}' was reconciled from {origin} before, not from {reading.origin}: give "
+                "one of them another name, or take the project over with one run of `reconcile --force`"
             )
 
     def _look(self, recorded: Recorded, reading: Reading, fresh: bool) -> tuple[Recorded, Mapping[str, Observation]]:
