@@ -80,12 +80,11 @@ class Lookup:
         return self._absences[platform]
 
     def findings(self, spec: ModelSpec, platform: str) -> tuple[Finding, ...]:
-        """What becomes of everything in the spec. For the catalogue, that depends on its keys and flags alone."""
-        judged = self._check(spec, platform)
-        if judged is not None:
-            return judged
-        engine = manifest.engine_of(spec, platform)
-        key = (platform, engine, spec.context_size is None, spec.runtime_flags, tuple(spec.options))
+        """What becomes of everything in the spec, as the driver has it, else the catalogue."""
+        key = (platform, spec.model, spec.context_size, spec.runtime_flags, tuple(spec.options.items()))
         if key not in self._findings:
-            self._findings[key] = manifest.check(spec, platform, manifest.honoured(platform))
+            judged = self._check(spec, platform)
+            if judged is None:
+                judged = manifest.check(spec, platform, manifest.honoured(platform))
+            self._findings[key] = judged
         return self._findings[key]
