@@ -131,7 +131,8 @@ class ProjectContext:
         from reconciler.wiring import desired_settings
 
         root = self._arguments.project_directory or _here()
-        return Reader(WorktreeSource(root), self._request, desired_settings(self.settings, os.environ))
+        named = [os.path.abspath(file) for file in self._arguments.files if file != "-"]
+        return Reader(WorktreeSource(root, named), self._request, desired_settings(self.settings, os.environ))
 
     @cached_property
     def reading(self) -> Reading:
