@@ -10,16 +10,18 @@ one whenever something was marked. A dry run is the same pass stopped before app
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from drivers.base import Observation
+from reconciler.adoption import adopt, adoption_changes, list_owned
 from reconciler.apply import Applied, Applier, in_order
 from reconciler.diff import diff
 from reconciler.errors import InputError, Refused, SourceError
 from reconciler.moment import Moment, Removals, Rules
 from reconciler.observe import observe_all
+from reconciler.placement import LOCAL
 from reconciler.plan import Plan
 from reconciler.policy import Policy, guard
 from reconciler.ports import Outputs, Ports, Published
@@ -64,11 +66,7 @@ class Engine:
         self._reader, self._store, self._ports, self._manner = reader, store, ports, manner
         self._good: Reading | None = None
         self._tenure: Tenure | None = None
-
-    @property
-    def good(self) -> Reading | None:
-        """The last reading of the source that made sense."""
-        return self._good
+        self._left_behind: tuple[str, ...] = ()
 
     @property
     def tenure(self) -> Tenure | None:
@@ -82,9 +80,8 @@ class Engine:
         if reading is None:
             return PassResult(plan=None, known=None, trouble=trouble, look_again_s=MOVING_INTERVAL_S)
         outputs = self._ports.outputs(reading.project)
-        tenure = self._hold_lease(reading.project.name, outputs)
+        tenure = self._hold_lease(reading, outputs)
         recorded = self._store.load(reading.project.name)
-        self._refuse_another_origin(recorded, reading)
         known, seen = self._look(recorded, reading, fresh)
         self._remember(recorded, known, reading if fresh else None)
         plan = self.plan(reading, known)
@@ -94,14 +91,14 @@ class Engine:
         known = _with_applied(known, applied)
         published, after = self._publish(reading, plan, known, outputs)
         switched_now, known = after.deployments != known.deployments, after
-        applied += [applier.carry_out(step) for step in last if may_go(step, known, outputs)]
+        applied += [applier.carry_out(step) for step in last if may_go(self._ports, step, known, outputs)]
         known = _with_applied(known, applied)
         return PassResult(
             plan=plan,
             known=known,
             trouble=trouble,
             applied=tuple(applied),
-            published=published,
+            published=replace(published, cautions=(*published.cautions, *self._left_behind)),
             switched=switched_now,
             problems=reading.desired.problems,
             look_again_s=0.0 if switched_now else look_again_s(plan, applied, seen, known, self._ports.clock.now()),
@@ -114,7 +111,8 @@ class Engine:
         reasons = busy(self._ports, reading.project, known, plan)
         if reasons:
             plan = self._diff(reading, known, reasons)
-        return guard(plan, reading.desired, known, self._manner.policy, forced=self._manner.forced)
+        policy, space = self._manner.policy, not self._store.short_of_space
+        return guard(plan, reading.desired, known, policy, forced=self._manner.forced, space=space)
 
     def lose_lease(self) -> None:
         """The lease went to somebody else: nothing to give back."""
@@ -136,22 +134,59 @@ class Engine:
             return str(error), False
         return "", True
 
-    def _hold_lease(self, project: str, outputs: Outputs) -> Tenure:
+    def _hold_lease(self, reading: Reading, outputs: Outputs) -> Tenure:
+        """The lease, with everything seen to that belongs to its beginning; raises without keeping it otherwise."""
+        project = reading.project.name
         if self._tenure is not None and self._tenure.lease.project != project:
             self.close()
-        if self._tenure is None:
-            self._tenure = Tenure(
-                self._store,
-                project,
-                self._manner.holder,
-                self._ports.clock.monotonic,
-                ttl_s=self._manner.lease_ttl_s,
-                floor=outputs.highest_epoch(),
-            )
-            lease = self._tenure.lease
-            serial = self._store.load(project).serial
-            outputs.claim(lineage=self._store.lineage, project=project, epoch=lease.epoch, serial=serial)
-        return self._tenure
+        if self._tenure is not None:
+            return self._tenure
+        recorded = self._store.load(project)
+        self._refuse_another_origin(recorded, reading)
+        if reading.desired.judged or recorded.deployments:
+            outputs.check(lineage=self._store.lineage, project=project)
+        clock, manner = self._ports.clock, self._manner
+        tenure = Tenure(
+            self._store,
+            project,
+            manner.holder,
+            clock.monotonic,
+            ttl_s=manner.lease_ttl_s,
+            floor=outputs.highest_epoch(),
+        )
+        try:
+            self._begin(tenure, reading, outputs)
+        except BaseException:
+            tenure.release()
+            raise
+        self._tenure = tenure
+        return tenure
+
+    def _begin(self, tenure: Tenure, reading: Reading, outputs: Outputs) -> None:
+        """The first things under a new lease: fence off whoever held it before, and take over what the record lost."""
+        recorded = self._store.load(reading.project.name)
+        lease, lineage = tenure.lease, self._store.lineage
+        outputs.claim(lineage=lineage, project=lease.project, epoch=lease.epoch, serial=recorded.serial)
+        names = {model.driver for model in reading.desired.models.values()}
+        names |= {record.driver for record in recorded.deployments.values()} | ({LOCAL} & set(self._manner.rules))
+        now = self._ports.clock.now()
+        known = adopt(recorded, list_owned(sorted(names), self._ports.drivers, lineage), now)
+        changes = tuple(adoption_changes(recorded, known, now))
+        if changes:
+            self._store.commit(lease, changes)
+        self._left_behind = tuple(self._other_projects(reading))
+
+    def _other_projects(self, reading: Reading) -> Iterator[str]:
+        """A project that was renamed leaves its models running under the old name; somebody should know."""
+        for name in self._store.projects():
+            other = self._store.load(name) if name != reading.project.name else None
+            if other is not None and other.source is not None and other.source.origin == reading.origin:
+                count = len({record.deployment.model for record in other.deployments.values()})
+                if count:
+                    yield (
+                        f"{count} model{'' if count == 1 else 's'} of this checkout still run under its former name "
+                        f"'{name}': `reconcile destroy -p {name}` ends them"
+                    )
 
     def _refuse_another_origin(self, recorded: Recorded, reading: Reading) -> None:
         """Two checkouts with one project name would take turns deleting each other's models."""
@@ -216,14 +251,18 @@ class Engine:
         )
         files = {output.path: output for output in published.outputs}
         if self._manner.roll_out:
-            files = self._roll_out(reading, files)
+            files = self._roll_out(reading, files, published.incomplete)
         after = switch(replace(known, outputs=files), plan.routes, now)
         self._commit(*switch_changes(known, after, now, reading.revision))
         return published, after
 
-    def _roll_out(self, reading: Reading, files: Mapping[str, OutputRecord]) -> dict[str, OutputRecord]:
-        """Restart the services whose values changed; a restart that failed stays due and is tried in the next pass."""
-        due = [output for output in files.values() if output.service and output.applied != output.checksum]
+    def _roll_out(
+        self, reading: Reading, files: Mapping[str, OutputRecord], incomplete: Collection[str]
+    ) -> dict[str, OutputRecord]:
+        """Restart the services whose values changed; a restart that failed stays due and is tried in the next pass.
+        One whose models are not all ready keeps what it has: less than that would only make it worse."""
+        changed = [output for output in files.values() if output.service and output.applied != output.checksum]
+        due = [output for output in changed if output.service not in incomplete]
         services = reading.project.services
         names = sorted({output.service for output in due if output.service in services})
         active = [name for name in names if services[name].active]

@@ -120,5 +120,5 @@ def _final(error: DriverError) -> bool:
 def switched(record: DeploymentRecord, *, serves: bool, now: datetime) -> DeploymentRecord:
     """The record after services were pointed at it, or away from it."""
     if serves:
-        return record if record.active else replace(record, active=True, retired_at=None)
+        return record if record.active else replace(record, active=True, retired_at=None, adopted=False)
     return replace(record, active=False, retired_at=now) if record.active else record

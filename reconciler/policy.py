@@ -47,8 +47,10 @@ def guard(
     policy: Policy,
     *,
     forced: bool = False,
+    space: bool = True,
 ) -> Plan:
-    """The plan with every guard's verdict, and without the steps that a refused one blocks.
+    """The plan with every guard's verdict, and without the steps that a refused one blocks. `space`: the state has room
+    to remember more.
 
     `forced` lifts the mass-delete guard: a person looked at the plan and insisted.
     """
@@ -57,6 +59,7 @@ def guard(
         *_without_driver(desired),
         *_limits(plan, desired, policy),
         *_mass_delete(plan, desired, known, policy, forced),
+        *(() if space else _no_space(plan)),
     ]
     blocked = {verdict.model: verdict for verdict in verdicts if not verdict.allowed}
     return plan._replace(
@@ -96,6 +99,14 @@ def _refused_models(desired: Desired) -> Iterator[Verdict]:
     """What the file says of these models is not acted upon; they stay as they are."""
     for problem in desired.problems:
         yield Verdict("options", False, problem.message, problem.path.removeprefix("models."), problem.location)
+
+
+def _no_space(plan: Plan) -> Iterator[Verdict]:
+    """What is begun now could not be remembered to its end."""
+    for step in plan.steps:
+        if step.action in (Action.CREATE, Action.REPLACE):
+            text = "the disk that the state is on is full: nothing is started before there is room again"
+            yield Verdict("space", False, text, step.model, step.location)
 
 
 def _without_driver(desired: Desired) -> Iterator[Verdict]:

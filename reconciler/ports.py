@@ -44,6 +44,8 @@ class Published:
     """The files that are ours now, written in this pass or still right."""
     changed_services: tuple[str, ...] = ()
     """Active services whose values differ from what they were given before."""
+    incomplete: tuple[str, ...] = ()
+    """Services that still miss the values of a model which is not ready."""
     cautions: tuple[str, ...] = ()
     repaired: tuple[str, ...] = ()
     """Files that somebody had edited; their bytes were kept beside them."""
@@ -69,6 +71,10 @@ class Outputs(Protocol):
 
     def highest_epoch(self) -> int:
         """The highest epoch in the headers on disk; 0 without any."""
+        ...
+
+    def check(self, *, lineage: str, project: str) -> None:
+        """Before anything is begun: raises Refused where what is to be written stands there as somebody else's."""
         ...
 
     def claim(self, *, lineage: str, project: str, epoch: int, serial: int) -> None:

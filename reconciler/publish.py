@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -27,6 +28,7 @@ from reconciler.write import (
     NotWritten,
     Stamp,
     Written,
+    check_ours,
     read_stamp,
     remove_ours,
     stamp_epoch,
@@ -94,12 +96,17 @@ class FileOutputs:
         return Published(
             outputs=tuple(writing.outputs),
             changed_services=tuple(writing.changed_services(project)),
+            incomplete=tuple(each.name for each in environments if each.missing),
             cautions=tuple(str(caution) for each in environments if each.active for caution in each.cautions),
             repaired=tuple(writing.repaired),
         )
 
     def highest_epoch(self) -> int:
         return max((stamp.epoch for path in self._paths() if isinstance(stamp := read_stamp(path), Stamp)), default=0)
+
+    def check(self, *, lineage: str, project: str) -> None:
+        refuse_foreign(self._places.override)
+        check_ours(self._places.override, Stamp(lineage, project, epoch=sys.maxsize, serial=0))
 
     def claim(self, *, lineage: str, project: str, epoch: int, serial: int) -> None:
         stamp = Stamp(lineage, project, epoch, serial)

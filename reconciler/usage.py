@@ -30,12 +30,17 @@ def busy(ports: Ports, project: Project, known: Recorded, plan: Plan) -> Mapping
     return reasons
 
 
-def may_go(step: Step, known: Recorded, outputs: Outputs) -> bool:
-    """The last look before a delete: no file on disk may point there."""
+def may_go(ports: Ports, step: Step, known: Recorded, outputs: Outputs) -> bool:
+    """The last look before a delete: no file on disk may point there, and nobody may be waiting for its answer. The
+    containers were asked when the plan was made."""
     if not _deletes(step) or step.deployment is None:
         return True
     record = known.deployments[step.deployment]
-    return record.endpoint is None or _is_inherited(record, known) or not outputs.mentions(record.endpoint)
+    if record.endpoint is None or record.intent is Intent.DELETE:
+        return True
+    if ports.drivers(record.driver).in_flight(record.deployment):
+        return False
+    return _is_inherited(record, known) or not outputs.mentions(record.endpoint)
 
 
 def _deletes(step: Step) -> bool:

@@ -115,6 +115,12 @@ def stamp_epoch(path: Path, stamp: Stamp, *, lock_within_s: float = 10.0) -> boo
     return True
 
 
+def check_ours(path: Path, stamp: Stamp, *, lock_within_s: float = 10.0) -> None:
+    """Raise what `write_fenced` would raise for this file and stamp, and change nothing."""
+    with _Folder(path, lock_within_s=lock_within_s) as folder:
+        _may_write(path, folder.look(), stamp, adopt=False)
+
+
 def remove_ours(path: Path, stamp: Stamp, *, now: datetime, lock_within_s: float = 10.0) -> bool:
     """Remove a file of ours; absent is success and False. Somebody's edits are saved first. Raises as write_fenced."""
     with _Folder(path, lock_within_s=lock_within_s) as folder:

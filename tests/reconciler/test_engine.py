@@ -349,6 +349,8 @@ def test_another_checkout_of_the_same_name_touches_nothing() -> None:
     world.passes()
     world.commit(other=SMALL)
     world.repository.reading = replace(world.repository.reading, origin="/srv/elsewhere")
+    world.engine.close()
+    world.start()
     with pytest.raises(Refused, match="reconciled from /srv/demo before, not from /srv/elsewhere"):
         world.engine.run_once()
     assert world.live == ["llm"]
@@ -377,3 +379,80 @@ def test_one_that_slept_through_its_lease_calls_nothing() -> None:
     with pytest.raises(Fenced):
         world.engine.run_once()
     assert world.verbs() == ["create"]
+
+
+def test_what_a_state_put_back_has_forgotten_is_taken_over_and_not_made_again() -> None:
+    """E6: the platform has a deployment that an older copy of the record knows nothing of."""
+    world = World(llm=SMALL)
+    world.engine.run_once()
+    before = world.store.snapshot()
+    world.passes()
+    world.commit(llm=LARGE)
+    world.passes()
+    served = world.files.written["llm"]
+    world.store.rewind(before)
+    world.crash()
+    world.passes(3000)
+    assert world.live == ["llm"]
+    assert world.files.written["llm"] == served
+    assert world.verbs().count("create") == 2
+    (record,) = world.store.load("demo").deployments.values()
+    assert (record.active, record.adopted) == (True, False)
+
+
+def test_what_is_found_and_wanted_by_nobody_is_kept_until_somebody_says_otherwise() -> None:
+    world = World(llm=SMALL)
+    empty = world.store.snapshot()
+    world.passes()
+    world.commit(other=SMALL)
+    world.store.rewind(empty)
+    world.crash()
+    result = world.passes(5000)
+    assert world.live == ["llm", "other"]
+    assert result.plan is not None
+    assert [step.cause for step in result.plan.steps if step.model == "llm"] == [
+        "found by its tags and wanted by no file: `reconcile destroy` deletes it"
+    ]
+
+
+def test_a_platform_that_cannot_list_what_is_ours_stops_nothing() -> None:
+    world = World(llm=SMALL)
+    world.platform.silent = True
+    world.engine.run_once()
+    world.platform.silent = False
+    world.passes()
+    assert world.live == ["llm"]
+
+
+def test_nothing_is_begun_whose_address_could_not_be_written() -> None:
+    world = World(llm=SMALL)
+    world.files.foreign = True
+    with pytest.raises(Refused, match="somebody else's"):
+        world.engine.run_once()
+    assert world.verbs() == []
+    world.files.foreign = False
+    world.passes()
+    assert world.live == ["llm"], "and the lease was given back"
+
+
+def test_a_full_disk_starts_nothing_and_removes_what_must_go() -> None:
+    world = World(llm=SMALL, other=SMALL)
+    world.passes()
+    world.store.short_of_space = True
+    world.commit(llm=SMALL, third=SMALL)
+    result = world.passes()
+    assert world.live == ["llm"]
+    assert result.plan is not None
+    assert [verdict.guard for verdict in result.plan.refusals] == ["space"]
+    world.store.short_of_space = False
+    world.passes()
+    assert world.live == ["llm", "third"]
+
+
+def test_a_project_that_was_renamed_is_not_forgotten() -> None:
+    world = World(llm=SMALL)
+    world.passes()
+    before = world.repository.reading
+    world.repository.reading = replace(before, project=before.project._replace(name="renamed"))
+    result = world.engine.run_once()
+    assert "`reconcile destroy -p demo`" in " ".join(result.published.cautions)

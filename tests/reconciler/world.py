@@ -13,7 +13,7 @@ from drivers.fake import FakeDriver, FakePlatform
 from reconciler.compose.project import Project
 from reconciler.desired import Desired, DesiredModel
 from reconciler.engine import Engine, Manner
-from reconciler.errors import SourceError
+from reconciler.errors import Refused, SourceError
 from reconciler.moment import Rules
 from reconciler.ports import Ports, Published
 from reconciler.reading import Reading
@@ -67,6 +67,8 @@ class Environments:
 
     written: dict[str, Endpoint] = field(default_factory=dict)
     epoch: int = 0
+    foreign: bool = False
+    """What stands where the files go is somebody else's."""
     log: list[dict[str, str]] = field(default_factory=list)
 
     def publish(
@@ -90,6 +92,10 @@ class Environments:
 
     def highest_epoch(self) -> int:
         return self.epoch
+
+    def check(self, *, lineage: str, project: str) -> None:
+        if self.foreign:
+            raise Refused("the override file is somebody else's")
 
     def claim(self, *, lineage: str, project: str, epoch: int, serial: int) -> None:
         self.epoch = max(self.epoch, epoch)
