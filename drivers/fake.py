@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from drivers.base import Capabilities, Deployment, Endpoint, Finding, Handling, ModelSpec, Observation, Phase
-from drivers.errors import Ambiguous, DriverError, Rejected, Unavailable
+from drivers.errors import Ambiguous, DriverError, Exhausted, Rejected, Unavailable
 
 REFUSED_FLAG = "--never"
 """A runtime flag that this platform refuses."""
@@ -51,6 +51,8 @@ class FakePlatform:
     """The platform does not answer at all."""
     faults: list[tuple[Literal["before", "after"], DriverError]] = field(default_factory=list)
     """Each is used up by one mutating call: raised before, or after, the call took effect."""
+    capacity: int | None = None
+    """How many things there is room for; None for any number. What is beyond is refused as `Exhausted`."""
 
     def tidy(self) -> None:
         """Let deletions end whose time has come."""
@@ -66,8 +68,11 @@ class FakeDriver:
     name = "fake"
     capabilities = Capabilities(settle_s=30.0, startup_timeout_s=300.0, degraded_grace_s=20.0)
 
-    def __init__(self, platform: FakePlatform) -> None:
+    def __init__(
+        self, platform: FakePlatform, *, name: str = "fake", capabilities: Capabilities = capabilities
+    ) -> None:
         self._platform = platform
+        self.name, self.capabilities = name, capabilities
 
     def check(self, spec: ModelSpec) -> tuple[Finding, ...]:
         findings = []
@@ -131,6 +136,8 @@ class FakeDriver:
         world.tidy()
         present = world.things.get(deployment.name)
         if present is None:
+            if world.capacity is not None and len(world.things) >= world.capacity:
+                raise Exhausted(f"creating {deployment.name}: no capacity at the moment")
             ready_at = world.clock() + timedelta(seconds=world.create_s)
             fails, port = world.failing.get(deployment.model, ""), world.port or 20000 + len(world.journal)
             world.things[deployment.name] = Thing(replace(deployment, handle={}), ready_at, fails, port=port)
