@@ -9,7 +9,6 @@ one whenever something was marked. A dry run is the same pass stopped before app
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -42,8 +41,6 @@ from state.record import (
     SourceRecord,
 )
 from state.store import Store
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,10 +124,12 @@ class Engine:
     # -- the chapters -------------------------------------------------------------------------------------------------
 
     def _read(self) -> tuple[str, bool]:
-        """Take in the source. What cannot be read or understood changes nothing: the last good reading holds."""
+        """Take in the source. What cannot be read or understood changes nothing: the last good reading holds, also that
+        of an earlier process."""
         try:
             self._good = self._reader.read()
         except (SourceError, InputError) as error:
+            self._good = self._good or self._reader.recall()
             return str(error), False
         return "", True
 
@@ -251,14 +250,15 @@ class Engine:
         )
         files = {output.path: output for output in published.outputs}
         if self._manner.roll_out:
-            files = self._roll_out(reading, files, published.incomplete)
+            files, failures = self._roll_out(reading, files, published.incomplete)
+            published = replace(published, cautions=(*published.cautions, *failures))
         after = switch(replace(known, outputs=files), plan.routes, now)
         self._commit(*switch_changes(known, after, now, reading.revision))
         return published, after
 
     def _roll_out(
         self, reading: Reading, files: Mapping[str, OutputRecord], incomplete: Collection[str]
-    ) -> dict[str, OutputRecord]:
+    ) -> tuple[dict[str, OutputRecord], tuple[str, ...]]:
         """Restart the services whose values changed; a restart that failed stays due and is tried in the next pass.
         One whose models are not all ready keeps what it has: less than that would only make it worse."""
         changed = [output for output in files.values() if output.service and output.applied != output.checksum]
@@ -267,10 +267,8 @@ class Engine:
         names = sorted({output.service for output in due if output.service in services})
         active = [name for name in names if services[name].active]
         failures = self._ports.services(reading.project).roll_out(reading.project, active) if active else ()
-        for failure in failures:
-            log.warning("%s", failure)
         done = {} if failures else {output.path: replace(output, applied=output.checksum) for output in due}
-        return {**files, **done}
+        return {**files, **done}, failures
 
     def _diff(self, reading: Reading, known: Recorded, reasons: Mapping[str, str]) -> Plan:
         now, manner = self._ports.clock.now(), self._manner

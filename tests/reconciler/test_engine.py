@@ -160,6 +160,35 @@ def test_without_any_good_reading_nothing_is_touched() -> None:
     assert world.verbs() == []
 
 
+def test_after_a_restart_with_a_broken_commit_what_was_asked_for_last_is_kept_alive() -> None:
+    """It once held no lease, looked at nothing, and left dead servers dead until somebody mended the file."""
+    world = World(llm=SMALL, other=SMALL)
+    world.passes()
+    last = world.repository.reading
+    source = world.store.load("demo").source
+    world.crash()
+    world.repository.trouble, world.repository.earlier = "compose.yaml is empty", last
+    world.platform.things.clear()
+    result = world.passes()
+    assert result.trouble == "compose.yaml is empty"
+    assert world.live == ["llm", "other"]
+    assert world.store.load("demo").source == source, "what is recalled is not recorded as read"
+
+
+def test_what_is_recalled_is_no_evidence_of_a_removal() -> None:
+    world = World(llm=SMALL, other=SMALL)
+    world.passes()
+    world.commit(llm=SMALL)
+    world.engine.run_once()
+    world.crash()
+    world.repository.trouble, world.repository.earlier = "half written", world.repository.reading
+    for _ in range(50):
+        world.later(100)
+        world.engine.run_once()
+    assert world.store.load("demo").models["other"].missing_reads == 1
+    assert world.live == ["llm", "other"]
+
+
 def test_a_bad_source_is_no_evidence_of_a_removal() -> None:
     world = World(llm=SMALL, other=SMALL)
     world.passes()
@@ -456,3 +485,28 @@ def test_a_project_that_was_renamed_is_not_forgotten() -> None:
     world.repository.reading = replace(before, project=before.project._replace(name="renamed"))
     result = world.engine.run_once()
     assert "`reconcile destroy -p demo`" in " ".join(result.published.cautions)
+
+
+def test_a_service_is_restarted_once_for_each_change_and_not_before_its_models_are_ready() -> None:
+    world = World()
+    world.start(roll_out=True)
+    world.commit(llm=SMALL)
+    world.engine.run_once()
+    assert world.running.rolled_out == []
+    world.passes()
+    assert world.running.rolled_out == ["app"]
+    world.commit(llm=LARGE)
+    world.passes()
+    assert world.running.rolled_out == ["app", "app"]
+
+
+def test_a_restart_that_failed_is_tried_again() -> None:
+    world = World()
+    world.start(roll_out=True)
+    world.commit(llm=SMALL)
+    world.running.trouble = "app: could not be restarted"
+    assert world.passes().published.cautions == ("app: could not be restarted",)
+    assert world.running.rolled_out == []
+    world.running.trouble = ""
+    world.passes()
+    assert world.running.rolled_out == ["app"]

@@ -54,11 +54,19 @@ class Repository:
 
     reading: Reading
     trouble: str = ""
+    earlier: Reading | None = None
+    """What an earlier process read last."""
 
     def read(self) -> Reading:
         if self.trouble:
             raise SourceError(self.trouble)
         return self.reading
+
+    def recall(self) -> Reading | None:
+        return self.earlier
+
+    def committed(self, path: str) -> None:
+        return None
 
 
 @dataclass
@@ -88,7 +96,19 @@ class Environments:
         if dict(endpoints) != self.written:
             self.written = dict(endpoints)
             self.log.append({key: endpoint.url for key, endpoint in endpoints.items()})
-        return Published()
+        missing = [one.model for service in project.services.values() for one in service.bindings]
+        missing = [key for key in missing if key not in endpoints]
+        values = OutputRecord(
+            path="app.env",
+            checksum=str(sorted(endpoint.url for endpoint in endpoints.values())),
+            written_at=now,
+            applied=recorded["app.env"].applied if "app.env" in recorded else "",
+            service="app",
+        )
+        kept = recorded.get("app.env")
+        if kept is not None and kept.checksum == values.checksum:
+            values = kept
+        return Published(outputs=(values,), incomplete=("app",) if missing else ())
 
     def highest_epoch(self) -> int:
         return self.epoch
@@ -110,6 +130,9 @@ class Running:
 
     using: dict[str, str] = field(default_factory=dict)
     """Endpoint URL to the service that uses it."""
+    rolled_out: list[str] = field(default_factory=list)
+    trouble: str = ""
+    """Why services cannot be restarted at the moment."""
 
     def users(self, project: str, endpoints: Mapping[str, Endpoint]) -> Mapping[str, str]:
         return {
@@ -119,6 +142,9 @@ class Running:
         }
 
     def roll_out(self, project: Project, services: Sequence[str]) -> tuple[str, ...]:
+        if self.trouble:
+            return (self.trouble,)
+        self.rolled_out.extend(services)
         return ()
 
 
