@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing, suppress
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from reconciler.compose.load import LoadRequest, load
 from reconciler.compose.project import Project
 from reconciler.desired import Desired, DesiredSettings, desired
-from reconciler.errors import SourceError
+from reconciler.errors import InputError, SourceError
 from reconciler.render.environments import check_variables
 from reconciler.source import Snapshot, Source
+
+if TYPE_CHECKING:
+    from reconciler.compose.files import Files
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +38,15 @@ class Reads(Protocol):
         """Raises SourceError and InputError; the reading before then still holds."""
         ...
 
+    def recall(self) -> Reading | None:
+        """The last good reading, be it of an earlier process; None where there is none or it cannot be had."""
+        ...
+
+    def committed(self, path: str) -> bytes | None:
+        """What the last reading has at the path of a file that it was made of, where the disk may have something else;
+        None where the disk is the source. Raises SourceError and InputError."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Pinned:
@@ -44,9 +57,16 @@ class Pinned:
     def read(self) -> Reading:
         return self.reading
 
+    def recall(self) -> Reading:
+        return self.reading
+
+    def committed(self, path: str) -> bytes | None:
+        return None  # a person looked at the files as they lie
+
 
 class Reader:
-    """Reads one project's source. `request` says how Compose is asked, given the snapshot."""
+    """Reads one project's source. `request` says how Compose is asked, given the snapshot. A source that keeps what it
+    once held is asked for an earlier revision with `at`."""
 
     def __init__(
         self,
@@ -55,8 +75,11 @@ class Reader:
         settings: DesiredSettings,
         *,
         follows: Callable[[str, str], bool | None] | None = None,
+        at: Callable[[str], Source] | None = None,
     ) -> None:
         self._source, self._request, self._settings, self._follows = source, request, settings, follows
+        self._at = at
+        self._files: Files | None = None
         self._head = ""
         self._reading: Reading | None = None
         self.last_revision = ""
@@ -82,21 +105,40 @@ class Reader:
             return self._reading
         snapshot = self._source.read()
         self._check_history(snapshot.revision)
+        self._reading = self._understand(snapshot)
+        self._head, self.last_revision = self._source.head(), snapshot.revision
+        if self._head != head:
+            self._head = ""  # it moved while we read: what we have is one consistent revision, but look again
+        return self._reading
+
+    def recall(self) -> Reading | None:
+        """See `Reads.recall`. The source is read anew as before: what is recalled is no present reading."""
+        if self._reading is None and self._at is not None and self.last_revision:
+            with suppress(
+                SourceError, InputError
+            ):  # its history was pruned, or it asks for what is not allowed any more
+                source = self._at(self.last_revision)
+                with closing(source):
+                    self._reading = self._understand(source.read())
+        return self._reading
+
+    def committed(self, path: str) -> bytes | None:
+        """See `Reads.committed`."""
+        return None if self._files is None else self._files.read(path)
+
+    def _understand(self, snapshot: Snapshot) -> Reading:
         project = load(self._request(snapshot), snapshot.files)
         wanted = desired(project, self._settings)
         # A variable that two models claim is refused now, not when both of them run.
         check_variables(project, api_key_vars(wanted))
-        self._reading = Reading(
+        self._files = snapshot.files if self._at is not None else None
+        return Reading(
             project=project,
             desired=wanted,
             revision=snapshot.revision,
             describe=snapshot.describe,
             origin=project.working_dir,
         )
-        self._head, self.last_revision = self._source.head(), snapshot.revision
-        if self._head != head:
-            self._head = ""  # it moved while we read: what we have is one consistent revision, but look again
-        return self._reading
 
     def _check_history(self, revision: str) -> None:
         if self._follows is None or not self.last_revision or self.last_revision == revision:

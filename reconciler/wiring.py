@@ -153,9 +153,13 @@ def service_reader(project: ProjectSettings, settings: Settings, environment: Ma
     if project.source == "worktree":
         tree = WorktreeSource(project.checkout / project.subfolder, project.files, stable=True)
         return Reader(tree, request, desired_settings(settings, environment))
-    git = GitSource(str(project.checkout), project.ref, project.subfolder, trust_owner=project.trust_owner)
+
+    def at(ref: str) -> GitSource:
+        return GitSource(str(project.checkout), ref, project.subfolder, trust_owner=project.trust_owner)
+
+    git = at(project.ref)
     follows = None if project.allow_rewrite else git.is_descendant
-    return Reader(git, request, desired_settings(settings, environment), follows=follows)
+    return Reader(git, request, desired_settings(settings, environment), follows=follows, at=at)
 
 
 def build_engine(

@@ -13,6 +13,7 @@ from reconciler.reading import Pinned, Reader
 from reconciler.settings import ProjectSettings, default_settings
 from reconciler.source import Snapshot
 from reconciler.source.git import GitSource
+from reconciler.source.worktree import WorktreeSource
 from reconciler.wiring import service_reader
 from tests.reconciler.desk import COMPOSE
 from tests.reconciler.repositories import Repo
@@ -124,8 +125,70 @@ def test_the_service_gives_files_only_the_variables_that_were_allowed(repo: Repo
     assert reading.desired.models["llm"].spec.model == "ai/smollm2:latest"
 
 
+def _service(repo: Repo) -> Reader:
+    return service_reader(ProjectSettings(checkout=repo.path), default_settings({"HOME": "/nonexistent"}), {})
+
+
+def test_after_a_restart_with_a_broken_commit_the_last_good_one_is_recalled(repo: Repo) -> None:
+    good = repo.git("rev-parse", "HEAD")
+    repo.commit({"compose.yaml": "services: ["})
+    reader = _service(repo)
+    reader.last_revision = good
+    with pytest.raises(InputError):
+        reader.read()
+    recalled = reader.recall()
+    assert recalled is not None
+    assert recalled.revision == good
+    assert set(recalled.desired.models) == {"llm"}
+    assert reader.recall() is recalled
+    with pytest.raises(InputError):
+        reader.read()
+    assert reader.read_head == "", "what was recalled is no reading of the head"
+    repo.commit({"compose.yaml": LARGER})
+    assert reader.read().desired.models["llm"].spec.context_size == 4096
+
+
+@pytest.mark.parametrize("revision", ["", "0" * 40, "worktree:0123456789abcdef", "--upload-pack=x"])
+def test_a_revision_that_is_not_there_is_not_recalled(repo: Repo, revision: str) -> None:
+    repo.commit({"compose.yaml": "services: ["})
+    reader = _service(repo)
+    reader.last_revision = revision
+    assert reader.recall() is None
+
+
+def test_the_last_good_reading_of_this_process_is_the_one_recalled(repo: Repo) -> None:
+    reader = _service(repo)
+    first = reader.read()
+    repo.commit({"compose.yaml": ""})
+    with pytest.raises(SourceError):
+        reader.read()
+    assert reader.recall() is first
+
+
+def test_committed_bytes_are_those_of_the_reading_whatever_lies_in_the_work_tree(repo: Repo) -> None:
+    reader = _service(repo)
+    path = reader.read().project.compose_files[0]
+    (repo.path / "compose.yaml").write_text("edited", encoding="utf-8")
+    assert reader.committed(path) == COMPOSE.encode()
+    repo.commit({"compose.yaml": "services: ["})
+    with pytest.raises(InputError):
+        reader.read()
+    assert reader.committed(path) == COMPOSE.encode(), "of the good reading, not of the head"
+
+
+def test_where_the_work_tree_is_the_source_nothing_is_committed(repo: Repo) -> None:
+    source = WorktreeSource(repo.path, ())
+    reader = Reader(source, lambda snapshot: LoadRequest(cwd=snapshot.root, environment={}), DesiredSettings())
+    assert reader.recall() is None
+    first = reader.read()
+    assert reader.committed(str(repo.path / "compose.yaml")) is None
+    assert reader.recall() is first
+
+
 def test_a_pinned_reading_never_changes(repo: Repo) -> None:
     reading = _Counted(repo).reader.read()
     pinned = Pinned(reading)
     repo.commit({"compose.yaml": LARGER})
     assert pinned.read() is reading
+    assert pinned.recall() is reading
+    assert pinned.committed(reading.project.compose_files[0]) is None
