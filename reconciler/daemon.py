@@ -1,9 +1,12 @@
 """The service: triggers mark, a queue collects, workers run passes. Nothing that happens here carries information.
 
     watcher ─► debounce ─┐
-    poll, ticker, SIGHUP ├─► workqueue ─► worker ─► Engine.run_once
+    polls, ticker, SIGHUP├─► workqueue ─► worker ─► Engine.run_once
     look_again_s ────────┘
 
+A file system that went away can hold up whoever touches it for ever: a pass, or the poll of one project. The ticker
+touches none. It keeps the leases, marks what was not polled in time, and tells the supervisor that we live, as long as
+no pass hangs.
 A pass that fails in whatever way is logged and tried again; the loop itself never ends but by `stop`.
 """
 
@@ -13,11 +16,13 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from queue import SimpleQueue
 from types import MappingProxyType
 
 from reconciler.engine import Engine
 from reconciler.errors import ReconcilerError
+from reconciler.inbox import Inbox
 from reconciler.ports import Clock
 from reconciler.reading import Reader
 from reconciler.result import PassResult
@@ -32,6 +37,9 @@ STAND_BY_S = 5.0
 """Seconds until a project that another reconciler holds is tried again."""
 TROUBLE_S = 10.0
 """Seconds until a pass that failed is tried again."""
+LONGEST_PASS_S = 900.0
+"""Seconds after which a pass hangs and the supervisor no longer hears that we live: restarts of services alone may
+take 300 s, each call to a platform has an end of its own."""
 DRAIN_S = 20.0
 """Seconds that passes in progress are given when the service stops."""
 
@@ -42,6 +50,8 @@ class Followed:
 
     reader: Reader
     engine: Engine
+    inbox: Inbox | None = None
+    """What people ask of it meanwhile; None where nobody can."""
 
 
 class Daemon:
@@ -62,7 +72,10 @@ class Daemon:
         self._tell, self._alive = tell, alive
         self._queue = Workqueue(clock.monotonic)
         self._watcher = Watcher(self._queue.mark)
-        self._jobs = Jobs()
+        # Each may hang and keep its worker: as many workers as jobs, and none of the others waits for it.
+        self._jobs = Jobs(len(projects) + len(chores) or 1)
+        for key in projects:
+            self._jobs.every(f"poll of {key}", poll_interval_s, partial(self._poll, key))
         for name, (interval_s, chore) in chores.items():
             self._jobs.every(name, interval_s, chore)
         self._poll_interval_s = poll_interval_s
@@ -70,14 +83,16 @@ class Daemon:
         self._heads: dict[str, str] = {}
         self._said: dict[tuple[str, str], str] = {}
         self._unread: dict[str, int] = {}
-        self._next_poll = 0.0
+        self._overdue = dict.fromkeys(projects, clock.monotonic() + poll_interval_s)
+        """When the ticker marks a project because nobody polled it."""
+        self._begun: dict[str, float] = {}
+        """When each pass in progress began."""
         # Not an Event: a signal handler that sets an Event which this very thread waits for can wait for ever.
         self._ended: SimpleQueue[None] = SimpleQueue()
 
     def run(self) -> None:
         """Everything, until `stop` is called from a signal handler or another thread."""
         self._watcher.start()
-        self._jobs.every("poll", self._poll_interval_s, self._poll)
         self._jobs.start()
         self._ticker.start()
         for key in self._projects:
@@ -103,12 +118,15 @@ class Daemon:
     # -- triggers -----------------------------------------------------------------------------------------------------
 
     def _tick(self) -> None:
-        """The backstop, on a thread that nothing can starve: leases are kept and polls happen, whatever else hangs."""
-        self._alive()
+        """The backstop, on a thread of its own that touches no source: nothing that hangs keeps it from its work."""
+        now = self._clock.monotonic()
+        if all(now - begun <= LONGEST_PASS_S for begun in tuple(self._begun.values())):
+            self._alive()
         for key, followed in self._projects.items():
             self._keep(key, followed)
-        if self._clock.monotonic() >= self._next_poll:
-            self._poll()
+            if now >= self._overdue[key]:
+                self._overdue[key] = now + self._poll_interval_s
+                self._queue.mark(key)
 
     def _keep(self, key: str, followed: Followed) -> None:
         tenure = followed.engine.tenure
@@ -121,27 +139,28 @@ class Daemon:
         else:
             self._complain(key, "", about="lease")
 
-    def _poll(self) -> None:
+    def _poll(self, key: str) -> None:
         """The truth behind the watcher: mark what changed since the last poll. A source in trouble is always marked."""
-        self._next_poll = self._clock.monotonic() + self._poll_interval_s
-        for key, followed in self._projects.items():
-            try:
-                head = followed.reader.head()
-            except (ReconcilerError, OSError):
-                head = ""
-            if not head or self._heads.get(key) != head:
-                self._queue.mark(key)
+        try:
+            head = self._projects[key].reader.head()
+        except (ReconcilerError, OSError):
+            head = ""
+        self._overdue[key] = self._clock.monotonic() + 2 * self._poll_interval_s
+        if not head or self._heads.get(key) != head:
+            self._queue.mark(key)
 
     # -- passes -------------------------------------------------------------------------------------------------------
 
     def _work(self) -> None:
         while (key := self._queue.get()) is not None:
+            self._begun[key] = self._clock.monotonic()
             try:
                 again_s = self._pass(key)
             except Exception:
                 log.exception("%s: a pass failed; the next one comes in %g s", key, TROUBLE_S)
                 again_s = TROUBLE_S
             finally:
+                del self._begun[key]
                 self._queue.done(key)
             self._queue.add_at(key, self._clock.monotonic() + again_s)
 
@@ -149,7 +168,9 @@ class Daemon:
         """One pass; returns the seconds until the next one is due by itself."""
         followed = self._projects[key]
         try:
+            self._take_up(followed)
             result = followed.engine.run_once()
+            asked = self._take_up(followed)
         except Held as error:
             self._complain(key, str(error))
             return STAND_BY_S
@@ -164,7 +185,13 @@ class Daemon:
             self._look_out(key, followed)
         self._complain(key, result.trouble)
         self._tell(key, result)
-        return self._again_s(key, result)
+        return 0.0 if asked else self._again_s(key, result)
+
+    def _take_up(self, followed: Followed) -> int:
+        """Do what people asked for, under our lease: before a pass, so that it sees that, and after it, because the
+        first pass is where the lease comes from. How much that was."""
+        tenure = followed.engine.tenure
+        return followed.inbox.take_up(tenure.lease) if followed.inbox is not None and tenure is not None else 0
 
     def _again_s(self, key: str, result: PassResult) -> float:
         """What was never read in a good state is looked at less and less often; the poll sees it change."""
@@ -184,7 +211,10 @@ class Daemon:
 
     def _look_out(self, key: str, followed: Followed) -> None:
         """Watch what this reading depends on, and remember the head so that the poll does not repeat it."""
-        self._watcher.set_paths(key, followed.reader.watch_paths())
+        paths = list(followed.reader.watch_paths())
+        if followed.inbox is not None and followed.engine.tenure is not None:
+            paths.append(followed.inbox.bell(followed.engine.tenure.lease.project))
+        self._watcher.set_paths(key, paths)
         self._heads[key] = followed.reader.read_head
 
     def _complain(self, key: str, text: str, about: str = "") -> None:

@@ -55,8 +55,8 @@ class Ticker:
 
 
 class Jobs:
-    """Periodic jobs on APScheduler, imported on start: polls, fetches, resyncs. Each only marks or does something
-    short; one run of a job at a time, missed runs become one, and none is dropped for being late."""
+    """Periodic jobs on APScheduler, imported on start. Each only marks or does something short; one run of a job at a
+    time, missed runs become one, and none is dropped for being late. A job that hangs keeps one of the `workers`."""
 
     def __init__(self, workers: int = 2) -> None:
         self._workers = workers

@@ -20,6 +20,7 @@ from reconciler.clock import SystemClock
 from reconciler.daemon import Daemon, Followed
 from reconciler.engine import Engine
 from reconciler.errors import InputError, SourceError
+from reconciler.ports import Clock
 from reconciler.reading import Reader
 from reconciler.result import PassResult
 from reconciler.tenure import Tenure
@@ -27,6 +28,7 @@ from reconciler.write import NotWritten, Outranked
 from state.memory import MemoryStore
 from state.store import Fenced, Held, StateBusy
 from tests.builders import place, plan, recorded
+from tests.reconciler.world import VirtualClock
 
 SOON_S = 10.0
 """Seconds that a test waits at most for something that takes milliseconds."""
@@ -72,12 +74,15 @@ class Head:
 
     def __init__(self, folder: Path) -> None:
         self.token, self.read_head = "one", "one"
+        self.hangs = threading.Event()
+        self.hangs.set()
         self.trouble: Exception | None = None
         self._folder = folder
         self.asked = threading.Semaphore(0)
 
     def head(self) -> str:
         self.asked.release()
+        assert self.hangs.wait(SOON_S)
         if self.trouble is not None:
             raise self.trouble
         return self.token
@@ -89,17 +94,25 @@ class Head:
 class Bench:
     """A running daemon over such engines."""
 
-    def __init__(self, folder: Path, **engines: Passes) -> None:
+    def __init__(self, folder: Path, *, clock: Clock | None = None, poll_s: float = 3600.0, **engines: Passes) -> None:
         self.told: queue.Queue[tuple[str, PassResult]] = queue.Queue()
         self.engines = engines
         self.heads = {name: Head(folder) for name in engines}
         followed = {
             name: Followed(cast(Reader, self.heads[name]), cast(Engine, engine)) for name, engine in engines.items()
         }
+        self.alive = 0
         self.daemon = Daemon(
-            followed, SystemClock(), poll_interval_s=3600.0, tell=lambda key, result: self.told.put((key, result))
+            followed,
+            clock or SystemClock(),
+            poll_interval_s=poll_s,
+            tell=lambda key, result: self.told.put((key, result)),
+            alive=self._count,
         )
         self.thread = threading.Thread(target=self.daemon.run, daemon=True)
+
+    def _count(self) -> None:
+        self.alive += 1
 
     def stop(self) -> None:
         self.daemon.stop()
@@ -114,8 +127,8 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def running(folder: Path, **engines: Passes) -> Iterator[Bench]:
-    bench = Bench(folder, **engines)
+def running(folder: Path, *, poll_s: float = 3600.0, **engines: Passes) -> Iterator[Bench]:
+    bench = Bench(folder, clock=None, poll_s=poll_s, **engines)
     bench.thread.start()
     try:
         yield bench
@@ -195,9 +208,9 @@ def test_what_the_watcher_missed_is_found_by_the_poll(tmp_path: Path) -> None:
     engine = Passes()
     with running(tmp_path, shop=engine) as bench:
         bench.told.get(timeout=SOON_S)
-        bench.daemon._poll()
+        bench.daemon._poll("shop")
         bench.heads["shop"].token = "two"
-        bench.daemon._poll()
+        bench.daemon._poll("shop")
         engine.until(2)
 
 
@@ -209,7 +222,8 @@ def test_a_source_in_trouble_is_marked_and_stops_no_poll(tmp_path: Path, trouble
         second.until(1)
         bench.heads["first"].trouble = trouble
         bench.heads["second"].token = "two"
-        bench.daemon._poll()
+        for key in ("first", "second"):
+            bench.daemon._poll(key)
         first.until(2)
         second.until(2)
 
@@ -244,6 +258,76 @@ def test_the_backstop_renews_leases_and_says_when_it_cannot(tmp_path: Path, capl
     assert [record.getMessage().split(":")[1].strip() for record in caplog.records] == [
         "the lease could not be renewed"
     ]
+
+
+def test_a_source_that_hangs_keeps_no_lease_from_being_renewed(tmp_path: Path) -> None:
+    """On a network file system that went away the backstop once hung with it, and every lease ran out."""
+    clock, engine = VirtualClock(), Passes()
+    store = MemoryStore()
+    engine.tenure = Tenure(store, "shop", "a", clock.monotonic, ttl_s=60.0)
+    bench = Bench(tmp_path, clock=clock, poll_s=30.0, shop=engine)
+    bench.heads["shop"].trouble = AssertionError("the backstop asked a source")
+    for _ in range(10):
+        clock.sleep(20.0)
+        bench.daemon._tick()
+    engine.tenure.check()
+    assert bench.alive == 10
+    assert bench.daemon._queue.get() == "shop", "nobody polled it, so it is marked"
+
+
+def test_what_was_polled_is_not_marked_by_the_backstop(tmp_path: Path) -> None:
+    clock = VirtualClock()
+    bench = Bench(tmp_path, clock=clock, poll_s=30.0, shop=Passes())
+    bench.daemon._heads["shop"] = "one"
+    for _ in range(10):
+        bench.daemon._poll("shop")
+        clock.sleep(30.0)
+        bench.daemon._tick()
+    assert bench.daemon._queue._agenda.next_due is None
+
+
+def test_a_poll_that_hangs_keeps_no_other_from_its_own(tmp_path: Path) -> None:
+    engines = {name: Passes() for name in ("a", "b", "c", "d")}
+    bench = Bench(tmp_path, clock=None, poll_s=0.05, **engines)
+    stuck = [bench.heads[name] for name in ("a", "b", "c")]
+    for head in stuck:
+        head.hangs.clear()
+    bench.thread.start()
+    try:
+        for head in stuck:
+            assert head.asked.acquire(timeout=SOON_S)
+        for _ in range(3):
+            assert bench.heads["d"].asked.acquire(timeout=SOON_S)
+    finally:
+        for head in stuck:
+            head.hangs.set()
+        bench.stop()
+
+
+def test_the_supervisor_hears_no_more_from_us_when_a_pass_hangs(tmp_path: Path) -> None:
+    clock = VirtualClock()
+    bench = Bench(tmp_path, clock=clock, shop=Passes(), other=Passes())
+    bench.daemon._begun["shop"] = clock.monotonic()
+    clock.sleep(module.LONGEST_PASS_S)
+    bench.daemon._tick()
+    assert bench.alive == 1
+    clock.sleep(1.0)
+    bench.daemon._tick()
+    assert bench.alive == 1
+    del bench.daemon._begun["shop"]
+    bench.daemon._tick()
+    assert bench.alive == 2
+
+
+def test_a_pass_that_ended_is_none_in_progress(tmp_path: Path) -> None:
+    engine = Passes(ValueError("a mistake of ours"))
+    engine.hold.clear()
+    with running(tmp_path, shop=engine) as bench:
+        engine.until(1)
+        assert set(bench.daemon._begun) == {"shop"}
+        engine.hold.set()
+        bench.told.get(timeout=SOON_S)
+    assert bench.daemon._begun == {}
 
 
 def test_stop_waits_for_the_pass_and_gives_every_lease_back(tmp_path: Path) -> None:
