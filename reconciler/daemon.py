@@ -17,7 +17,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from types import MappingProxyType
 
 from reconciler.engine import Engine
@@ -103,8 +103,18 @@ class Daemon:
         ]
         for worker in workers:
             worker.start()
-        self._ended.get()
+        self._wait_for_the_end()
         self._shut_down()
+
+    def _wait_for_the_end(self) -> None:
+        """Not in one go: a signal that another thread of ours receives wakes this one only to look, and the handler
+        that calls `stop` runs nowhere else."""
+        while True:
+            try:
+                self._ended.get(timeout=0.5)
+            except Empty:
+                continue
+            return
 
     def stop(self) -> None:
         """Finish the passes in progress and return from `run`. Safe in a signal handler."""

@@ -3,6 +3,7 @@
     ReconcilerError
     ├── InputError      the file, the options or the settings must change; has a place
     ├── SourceError     the source could not be read: nothing is known, so nothing changes
+    ├── NothingRecorded a command is about something that the record does not have
     └── Refused         a guard said no; exit code 3
 
 Platform errors are `drivers.errors`; what a driver raises is translated into the record, not into an exit.
@@ -47,3 +48,7 @@ class SourceError(ReconcilerError):
 
 class Refused(ReconcilerError):
     """A guard refused the plan; the text says which guard and what would lift it."""
+
+
+class NothingRecorded(ReconcilerError):
+    """A command that needs a record, where there is none."""

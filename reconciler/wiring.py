@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from drivers.modelstore.store import ModelStore
     from reconciler.compose.project import Project
     from reconciler.engine import Engine, Manner
+    from reconciler.inbox import Inbox
     from reconciler.publish import Places
     from state.store import Store
 
@@ -31,6 +32,17 @@ if TYPE_CHECKING:
 def holder() -> str:
     """Who holds a lease, for people: host and process."""
     return f"{os.uname().nodename}:{os.getpid()}"
+
+
+def inbox_for(settings: Settings, store: Store) -> Inbox | None:
+    """Where requests for a project wait that somebody else holds; None for a state that nobody else can see."""
+    from reconciler.inbox import Inbox
+    from state.open import state_path
+    from state.place import Place
+
+    if settings.state == "memory:":
+        return None
+    return Inbox(Place(state_path(settings.state).absolute()), store, SystemClock().now)
 
 
 class Drivers:

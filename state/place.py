@@ -3,6 +3,7 @@
 state.db            the database          state.db.d/*.lock     held by the process that may write a project
 state.db.lineage    the marker            state.db.d/ballast    space given up when the disk is full
 state.db-wal, -shm  SQLite's own          state.db.d/backups/   copies
+                                          state.db.d/requests/  what people asked for while a service writes
 """
 
 from __future__ import annotations
@@ -47,7 +48,11 @@ class Place(NamedTuple):
 
     def lock(self, project: str) -> Path:
         """The project's lock file; its name is a digest, so that no project name can leave the folder."""
-        return self.folder / f"{hashlib.sha256(project.encode()).hexdigest()[:16]}.lock"
+        return self.folder / f"{_digest(project)}.lock"
+
+    def requests(self, project: str) -> Path:
+        """The folder of what was asked about the project while somebody else held its lease."""
+        return self.folder / "requests" / _digest(project)
 
     def _beside(self, suffix: str) -> Path:
         return self.database.with_name(self.database.name + suffix)
@@ -120,6 +125,10 @@ class Place(NamedTuple):
             "What it had made may still be running. `reconcile doctor` shows the ways back: "
             f"a copy from {self.backups}, or beginning again under the identity in {self.marker}"
         )
+
+
+def _digest(project: str) -> str:
+    return hashlib.sha256(project.encode()).hexdigest()[:16]
 
 
 def sync_folder(folder: Path) -> None:

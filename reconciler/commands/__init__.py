@@ -29,6 +29,7 @@ COMMANDS = {
     "destroy": ("destroy", "delete every model of the project"),
     "protect": ("book", "never delete a model"),
     "unprotect": ("book", "let a model be deleted again"),
+    "confirm": ("book", "say yes to the removal of models that are gone from the file"),
     "resume": ("book", "try a model again that was given up"),
     "forget": ("book", "drop the record of a deployment; touches no platform"),
 }

@@ -1,87 +1,139 @@
-"""Change what is recorded about a model: protect and unprotect it, resume it, forget a deployment."""
+"""Change what is recorded about models: protect, unprotect, resume or forget them, confirm that they may go.
+
+While a service runs, what is asked here is noted beside the state, and the service does it within seconds.
+"""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from reconciler.commands.project import Mistake, NothingRecorded, add_project_arguments, say
+from reconciler.commands.project import Mistake, ProjectContext, add_project_arguments, say
 from reconciler.commands.record import one_project, opened
-from reconciler.options import nearest
+from reconciler.errors import NothingRecorded, ReconcilerError
 from reconciler.text import clean
 
 if TYPE_CHECKING:
-    from state.record import Change, DeploymentRecord, Recorded
+    from collections.abc import Collection, Sequence
+
+    from reconciler.inbox import Inbox
+    from reconciler.requests import Request
+    from state.record import Recorded
+    from state.store import Lease, Store
 
 EXAMPLES = """\
 examples:
   reconcile protect llm                          never delete it, whatever the file says
   reconcile resume llm                           try again what was given up
+  reconcile confirm llm other                    yes, these are gone from the file on purpose: delete them
+  reconcile confirm --all                        the same for all that are gone
   reconcile forget llm --deployment 01K…         drop the record of a deployment that is known to be gone
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="MODEL")
+    parser.add_argument("models", metavar="MODEL", nargs="*")
+    parser.add_argument("--all", action="store_true", help="with confirm: every model that is gone from the file")
     parser.add_argument("--deployment", metavar="ID", help="with forget: which one")
     add_project_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from reconciler.clock import SystemClock
-    from reconciler.tenure import Tenure
-    from reconciler.wiring import holder
-    from state.record import Append, Event
-
-    if arguments.deployment is not None and arguments.command != "forget":
-        raise Mistake("--deployment goes with forget")
-    clock = SystemClock()
+    _check_together(arguments)
     with opened(arguments, readonly=False) as store:
         project = one_project(arguments, store)
+        known = store.load(project)
+        desired = _desired_here(arguments, known) if arguments.command == "confirm" else None
         # Judged before the lease is taken, so that a mistake disturbs nobody and leaves no trace.
-        changes_for(arguments.command, arguments.model, arguments.deployment, store.load(project))
-        tenure = Tenure(store, project, holder(), clock.monotonic)
-        try:
-            known = store.load(project)
-            changes, done = changes_for(arguments.command, arguments.model, arguments.deployment, known)
-            event = Event(at=clock.now(), kind=arguments.command, model=arguments.model, text=done)
-            store.commit(tenure.lease, [*changes, Append(event)])
-        finally:
-            tenure.release()
-    say(clean(done))
+        requests = _requests(arguments, known, desired)
+        for line in _carry_out(arguments, store, known, requests, desired):
+            say(clean(line))
     return 0
 
 
-def changes_for(command: str, model: str, deployment: str | None, known: Recorded) -> tuple[Sequence[Change], str]:
-    """What the command writes, and the sentence that says so. Raises NothingRecorded for what is not there."""
-    from state.record import DropDeployment, ModelRecord, PutDeployment, PutModel
-
-    own = [record for record in known.deployments.values() if record.deployment.model == model]
-    there = {*known.models, *(record.deployment.model for record in known.deployments.values())}
-    if model not in there:
-        hint = nearest(model, there)
-        others = f"did you mean '{hint}'?" if hint else f"there are {', '.join(sorted(there)) or 'none'}"
-        raise NothingRecorded(f"no model '{model}' is recorded in {known.project} ({others})")
-    book = known.models.get(model, ModelRecord(key=model))
-    if command == "forget":
-        return [DropDeployment(_one(own, deployment, model))], f"{model}: forgotten; the platform was not touched"
-    if command == "resume":
-        fresh = PutModel(replace(book, halted="", attempts=0, next_try_at=None))
-        again = [PutDeployment(replace(record, next_call_at=None, failed_calls=0)) for record in own]
-        return [fresh, *again], f"{model}: will be tried again"
-    protected = command == "protect"
-    sentence = f"{model}: {'never deleted from now on' if protected else 'may be deleted again'}"
-    return [PutModel(replace(book, protected=protected))], sentence
+def _check_together(arguments: argparse.Namespace) -> None:
+    if arguments.deployment is not None and arguments.command != "forget":
+        raise Mistake("--deployment goes with forget")
+    if arguments.all and arguments.command != "confirm":
+        raise Mistake("--all goes with confirm")
+    if arguments.all == bool(arguments.models):
+        raise Mistake("name the models, or --all" if arguments.command == "confirm" else "name a model")
+    if arguments.deployment is not None and len(arguments.models) > 1:
+        raise Mistake("--deployment names one deployment of one model")
 
 
-def _one(own: Sequence[DeploymentRecord], deployment: str | None, model: str) -> str:
-    ids = [record.deployment.id for record in own]
-    if deployment is not None and deployment in ids:
-        return deployment
-    if deployment is None and len(ids) == 1:
-        return ids[0]
-    if not ids:
-        raise NothingRecorded(f"{model} has no deployment to forget")
-    raise NothingRecorded(f"{model} has {len(ids)} deployments ({', '.join(ids)}); name one with --deployment ID")
+def _desired_here(arguments: argparse.Namespace, known: Recorded) -> Collection[str] | None:
+    """The models of the files here, where the project was reconciled from them: newer than what was last read."""
+    try:
+        reading = ProjectContext(arguments).reader.read()
+    except ReconcilerError:
+        return None
+    mine = known.source is not None and (reading.project.name, reading.origin) == (known.project, known.source.origin)
+    return tuple(reading.desired.judged) if mine else None
+
+
+def _requests(arguments: argparse.Namespace, known: Recorded, desired: Collection[str] | None) -> tuple[Request, ...]:
+    """What is asked for, each already judged. Raises NothingRecorded."""
+    from reconciler.clock import SystemClock
+    from reconciler.requests import Request, chosen, decide, removable
+
+    models = removable(known, desired) if arguments.all else arguments.models
+    if not models:
+        raise NothingRecorded(f"no model of {known.project} is gone from the file: there is no removal to confirm")
+    requests = [Request(arguments.command, model, arguments.deployment) for model in models]
+    for request in requests:
+        decide(request, known, SystemClock().now(), desired=desired)
+    if arguments.command != "forget":
+        return tuple(requests)
+    own = {model: [one for one in known.deployments.values() if one.deployment.model == model] for model in models}
+    return tuple(one._replace(deployment=chosen(own[one.model], one.deployment, one.model)) for one in requests)
+
+
+def _carry_out(
+    arguments: argparse.Namespace,
+    store: Store,
+    known: Recorded,
+    requests: Sequence[Request],
+    desired: Collection[str] | None,
+) -> list[str]:
+    """Under a lease of our own; where somebody else has it, what is asked for is left there."""
+    from reconciler.clock import SystemClock
+    from reconciler.commands.project import settings_from
+    from reconciler.requests import decide
+    from reconciler.tenure import Tenure
+    from reconciler.wiring import holder, inbox_for
+    from state.store import Held
+
+    clock, inbox = SystemClock(), inbox_for(settings_from(arguments), store)
+    try:
+        tenure = Tenure(store, known.project, holder(), clock.monotonic)
+    except Held:
+        if inbox is None:
+            raise
+        # The holder judges by the record alone.
+        said = [decide(request, known, clock.now()).text for request in requests]
+        for request in requests:
+            inbox.leave(known.project, request)
+        return [*said, "noted; the running service takes it up within seconds (`reconcile history` shows it)"]
+    try:
+        return _under(tenure.lease, store, inbox, requests, desired)
+    finally:
+        tenure.release()
+
+
+def _under(
+    lease: Lease, store: Store, inbox: Inbox | None, requests: Sequence[Request], desired: Collection[str] | None
+) -> list[str]:
+    from reconciler.clock import SystemClock
+    from reconciler.requests import decide
+    from state.record import Append, Event
+
+    now, said = SystemClock().now(), []
+    if inbox is not None:
+        inbox.take_up(lease)  # what was asked for before this, and nobody has come to do
+    for request in requests:
+        decision = decide(request, store.load(lease.project), now, desired=desired)
+        event = Event(at=now, kind=request.command, model=request.model, text=decision.text)
+        store.commit(lease, [*decision.changes, Append(event)])
+        said.append(decision.text)
+    return said

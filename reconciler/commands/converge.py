@@ -33,6 +33,7 @@ from reconciler.text import clean
 from state.store import StateError
 
 if TYPE_CHECKING:
+    from reconciler.inbox import Inbox
     from state.record import DeploymentRecord, Recorded
 
 
@@ -77,7 +78,7 @@ def engine_for(
     """An engine for one reading, with a store that is made where none ever was; its lease is kept while it works, and
     given back. `override` is where that file is looked for when neither --output nor a Compose file says so."""
     from reconciler.timers import Ticker
-    from reconciler.wiring import LaunchWords, RuleBook, beside_compose, build_engine, holder, places_for
+    from reconciler.wiring import LaunchWords, RuleBook, beside_compose, build_engine, holder, inbox_for, places_for
 
     # Without a handler of its own, Python writes every warning of ours into the middle of the progress.
     logging.getLogger("reconciler").addHandler(logging.NullHandler())
@@ -116,7 +117,14 @@ def engine_for(
             signal.signal(signal.SIGTERM, before)
             keeper.stop()
             with suppress(StateError):  # closing the store frees the lease as well
+                _take_up(engine, inbox_for(settings, store))
                 engine.close()
+
+
+def _take_up(engine: Engine, inbox: Inbox | None) -> None:
+    """What people asked for while we held the lease: nobody else may be there to do it."""
+    if inbox is not None and engine.tenure is not None:
+        inbox.take_up(engine.tenure.lease)
 
 
 def _keep(engine: Engine) -> None:

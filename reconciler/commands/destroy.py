@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.commands.project import (
-    NothingRecorded,
     ProjectContext,
     add_output_argument,
     add_project_arguments,
     print_warning,
     say,
 )
-from reconciler.errors import InputError, ReconcilerError, Refused, SourceError
+from reconciler.errors import InputError, NothingRecorded, ReconcilerError, Refused, SourceError
 
 if TYPE_CHECKING:
     from reconciler.reading import Reading

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 
-from reconciler.commands.project import NothingRecorded, add_project_arguments, count, say, settings_from
+from reconciler.commands.project import add_project_arguments, count, say, settings_from
 from reconciler.commands.record import one_project, opened
+from reconciler.errors import NothingRecorded
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -224,7 +224,3 @@ def say(text: str) -> None:
 
 class Mistake(ReconcilerError):
     """Something on the command line that cannot be meant; the text says what can."""
-
-
-class NothingRecorded(ReconcilerError):
-    """A command that needs a record, where there is none."""

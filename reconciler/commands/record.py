@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from reconciler.commands.project import NothingRecorded, ProjectContext, settings_from
-from reconciler.errors import ReconcilerError
+from reconciler.commands.project import ProjectContext, settings_from
+from reconciler.errors import NothingRecorded, ReconcilerError
 
 if TYPE_CHECKING:
     from state.store import Store

@@ -108,7 +108,7 @@ def named(projects: Sequence[ProjectSettings]) -> dict[str, ProjectSettings]:
 def _follow(project: ProjectSettings, settings: Settings, store: Store, drivers: Drivers) -> Followed:
     from reconciler.daemon import Followed
     from reconciler.engine import Manner
-    from reconciler.wiring import LaunchWords, RuleBook, build_engine, holder, places_for, service_reader
+    from reconciler.wiring import LaunchWords, RuleBook, build_engine, holder, inbox_for, places_for, service_reader
 
     reader = service_reader(project, settings, os.environ)
     reader.last_revision = last_applied(store, project)
@@ -127,7 +127,7 @@ def _follow(project: ProjectSettings, settings: Settings, store: Store, drivers:
     engine = build_engine(
         settings=settings, reader=reader, store=store, places=places, manner=manner, drivers=drivers, launch=launch
     )
-    return Followed(reader, engine)
+    return Followed(reader, engine, inbox_for(settings, store))
 
 
 def last_applied(store: Store, project: ProjectSettings) -> str:

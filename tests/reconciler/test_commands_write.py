@@ -414,7 +414,7 @@ def test_a_deployment_is_named_for_forget_only(desk: Desk) -> None:
     assert "--deployment goes with forget" in desk.reconcile("protect", "llm", "--deployment", "x").err
 
 
-@pytest.mark.parametrize("command", ["protect", "unprotect", "resume", "forget"])
+@pytest.mark.parametrize("command", ["protect", "unprotect", "resume", "forget", "confirm"])
 def test_a_mistake_in_the_book_leaves_no_trace(desk: Desk, command: str) -> None:
     """`-p` with a typing error once made an empty project in the record, for `status` to show for ever."""
     _record(desk, "llm")
@@ -424,15 +424,6 @@ def test_a_mistake_in_the_book_leaves_no_trace(desk: Desk, command: str) -> None
     assert _known(desk) == before
     with closing(desk.store()) as store:
         assert store.projects() == ("demo",)
-
-
-def test_the_book_is_not_opened_while_a_service_writes_in_it(desk: Desk) -> None:
-    _record(desk, "llm")
-    with _serving(desk):
-        done = desk.reconcile("protect", "llm")
-    assert done.code == 1
-    assert "being reconciled by host:4711" in done.err
-    assert "stop that process" in done.err
 
 
 def test_several_projects_need_a_name(desk: Desk) -> None:
