@@ -115,9 +115,9 @@ def stamp_epoch(path: Path, stamp: Stamp, *, lock_within_s: float = 10.0) -> boo
     return True
 
 
-def check_ours(path: Path, stamp: Stamp, *, lock_within_s: float = 10.0) -> None:
-    """Raise what `write_fenced` would raise for this file and stamp, and change nothing."""
-    with _Folder(path, lock_within_s=lock_within_s) as folder:
+def check_ours(path: Path, stamp: Stamp) -> None:
+    """Raise what `write_fenced` would raise for this file and stamp, and change nothing. Its folder need not be there."""
+    with _Folder(path, lock_within_s=None) as folder:
         _may_write(path, folder.look(), stamp, adopt=False)
 
 
