@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from drivers.base import Endpoint
 from reconciler.compose.project import Project
+from reconciler.errors import ReconcilerError
 from reconciler.supervise import Finished, run
 from reconciler.text import clean
 
@@ -46,7 +47,8 @@ class Launch:
 class ComposeServices:
     """The production `Services`: `docker compose` or a stand-alone `docker-compose`, and `docker` to look inside.
 
-    `environment` is what the commands run with; its secrets are taken out of whatever they say.
+    `environment` is what the commands run with; its secrets are taken out of whatever they say. `committed` gives what
+    a file was when the project was read, or None where that was read from the disk: docker compose reads the disk.
     """
 
     def __init__(
@@ -57,12 +59,14 @@ class ComposeServices:
         ask_within_s: float = 20.0,
         roll_out_within_s: float = 300.0,
         proc: Path = Path("/proc"),
+        committed: Callable[[str], bytes | None] = lambda path: None,
     ) -> None:
         self._launch = launch
         self._environment = dict(environment)
         self._ask_within_s = ask_within_s
         self._roll_out_within_s = roll_out_within_s
         self._proc = proc
+        self._committed = committed
         self._compose: tuple[str, ...] | None = None
 
     def users(self, project: str, endpoints: Mapping[str, Endpoint]) -> Mapping[str, str]:
@@ -106,7 +110,9 @@ class ComposeServices:
     def roll_out(self, project: Project, services: Sequence[str]) -> tuple[str, ...]:
         """Re-create exactly these services with their new values, where they run and without what they depend on.
 
-        A service that does not run gets its values when it is started. What went wrong comes back as sentences.
+        docker compose would bring along whatever else lies on the disk: what was read from a commit is rolled out only
+        while its files are checked out, unedited. A file that no commit has, such as a private `.env`, is the user's. A
+        service that does not run gets its values when it is started. What went wrong comes back as sentences.
         """
         if not services:
             return ()
@@ -119,8 +125,20 @@ class ComposeServices:
         missing = [file for file in project.compose_files if not Path(file).is_file()]
         if missing:
             return (f"{', '.join(running)}: not restarted, as docker compose could not read {', '.join(missing)}",)
+        edited = [file for file in project.files if self._is_edited(file)]
+        if edited:
+            what = f"{', '.join(edited)} on the disk is not what was committed"
+            return (f"{', '.join(running)}: not restarted, as {what}: docker compose would roll that out, too",)
         done = self._run(self._up(project, running, counted.existing), self._roll_out_within_s, project.working_dir)
         return () if done.ok else (f"{', '.join(running)}: could not be restarted: {self._complaint(done)}",)
+
+    def _is_edited(self, file: str) -> bool:
+        """Whether the disk has something else than what was read. What cannot be compared counts as edited."""
+        try:
+            wanted = self._committed(file)
+            return wanted is not None and Path(file).read_bytes() != wanted
+        except (OSError, ReconcilerError):
+            return True
 
     def _up(self, project: Project, services: Sequence[str], existing: Mapping[str, int]) -> list[str]:
         files = [*project.compose_files, str(self._launch.override)]

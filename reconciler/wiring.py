@@ -194,7 +194,9 @@ def build_engine(
     def services(project: Project) -> ComposeServices:
         override = places(project).override
         return ComposeServices(
-            Launch(override=override, env_files=launch.env_files, profiles=launch.profiles), launch.environment
+            Launch(override=override, env_files=launch.env_files, profiles=launch.profiles),
+            launch.environment,
+            committed=reader.committed,
         )
 
     ports = Ports(
@@ -221,7 +223,8 @@ def places_for(settings: Settings, project: Project, override: Path | None) -> P
     from reconciler.publish import OVERRIDE_NAME, Places
 
     values = settings.values_dir(project.name)
-    if override is not None and (override.is_dir() or override.suffix not in (".yaml", ".yml")):
+    # By its name alone: a folder that stands in the file's place for a while must not become the place.
+    if override is not None and override.suffix not in (".yaml", ".yml"):
         override = override / OVERRIDE_NAME
     return Places(override=(override or values / OVERRIDE_NAME).absolute(), values=values.absolute())
 

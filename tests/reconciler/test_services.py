@@ -14,10 +14,16 @@ from pathlib import Path
 import pytest
 
 from drivers.base import Endpoint
+from reconciler.commands.serve import _follow
 from reconciler.compose.project import Project
+from reconciler.errors import SourceError
 from reconciler.services import ComposeServices, Launch, Running, mentions, redact
+from reconciler.settings import ProjectSettings, default_settings
 from reconciler.supervise import run
+from reconciler.wiring import Drivers
+from state.memory import MemoryStore
 from tests import parts
+from tests.reconciler.repositories import Repo
 
 LOCAL = Endpoint(url="http://127.0.0.1:18431/v1/", model_id="m", on_this_host=True)
 REMOTE = Endpoint(url="https://models.example.org/chat/v1/", model_id="m")
@@ -136,6 +142,62 @@ def test_files_that_only_the_commit_has_cannot_be_rolled_out(tmp_path: Path) -> 
     (tmp_path / "compose.yaml").unlink()
     (sentence,) = services.roll_out(project(tmp_path), ["app"])
     assert "could not read" in sentence
+
+
+COMMITTED = "name: shop\nservices:\n  app: {image: app}\n"
+
+
+def _unedited(path: str) -> bytes:
+    return b"services: {}\n"
+
+
+def _pruned(path: str) -> bytes:
+    raise SourceError("its history was pruned")
+
+
+def test_what_nobody_committed_is_not_rolled_out(tmp_path: Path) -> None:
+    """`docker compose up` reads the work tree: somebody's unfinished edits once went out with a new address."""
+    services = with_commands(tmp_path, docker_compose=f'echo "$*" >> {tmp_path}/calls\n{PS}')
+    services._committed = _unedited
+    (tmp_path / "compose.yaml").write_text("services: {app: {image: unfinished}}\n")
+    (sentence,) = services.roll_out(project(tmp_path), ["app"])
+    assert sentence.startswith(f"app: not restarted, as {tmp_path}/compose.yaml on the disk is not what was committed")
+    assert " up " not in (tmp_path / "calls").read_text()
+    (tmp_path / "compose.yaml").write_bytes(_unedited(""))
+    assert services.roll_out(project(tmp_path), ["app"]) == ()
+    assert " up " in (tmp_path / "calls").read_text()
+
+
+def test_the_service_compares_with_the_commit_that_it_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    repo = Repo(tmp_path / "shop")
+    repo.commit({"compose.yaml": COMMITTED})
+    script(tmp_path / "bin", "docker-compose", PS)
+    script(tmp_path / "bin", "docker", "exit 1")  # whatever else this machine has is not asked
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
+    settings = default_settings({"HOME": str(tmp_path)})
+    followed = _follow(ProjectSettings(checkout=repo.path), settings, MemoryStore(), Drivers(settings, {}))
+    read = followed.reader.read().project
+    services = followed.engine._ports.services(read)
+    assert services.roll_out(read, ["app"]) == ()
+    (repo.path / "compose.yaml").write_text(COMMITTED + "  extra: {image: unfinished}\n")
+    assert "is not what was committed" in services.roll_out(read, ["app"])[0]
+
+
+def test_an_edited_include_is_not_rolled_out_either(tmp_path: Path) -> None:
+    services = with_commands(tmp_path, docker_compose=PS)
+    services._committed = _unedited
+    included = tmp_path / "more.yaml"
+    both = project(tmp_path)._replace(files=(str(tmp_path / "compose.yaml"), str(included)))
+    (sentence,) = services.roll_out(both, ["app"])
+    assert "more.yaml on the disk" in sentence
+    included.write_bytes(_unedited(""))
+    assert services.roll_out(both, ["app"]) == ()
+
+
+def test_what_cannot_be_compared_is_not_rolled_out(tmp_path: Path) -> None:
+    services = with_commands(tmp_path, docker_compose=PS)
+    services._committed = _pruned
+    assert len(services.roll_out(project(tmp_path), ["app"])) == 1
 
 
 def test_the_whole_command_of_the_user_is_repeated(tmp_path: Path) -> None:
