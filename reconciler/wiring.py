@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
 from drivers.base import Capabilities, Driver, Finding, ModelSpec
@@ -46,17 +47,20 @@ def inbox_for(settings: Settings, store: Store) -> Inbox | None:
 
 
 class Drivers:
-    """The drivers of this installation, each made when it is first asked for. Call it with a platform's name."""
+    """The drivers of this installation, each made once, when it is first asked for by any thread. Call it with a
+    platform's name."""
 
     def __init__(self, settings: Settings, environment: Mapping[str, str]) -> None:
         self._settings, self._environment = settings, environment
         self._made: dict[str, Driver] = {}
+        self._making = Lock()
 
     def __call__(self, name: str) -> Driver:
         """Raises drivers.errors.Rejected for a platform that has no driver here."""
-        if name not in self._made:
-            self._made[name] = self._make(name)
-        return self._made[name]
+        with self._making:
+            if name not in self._made:
+                self._made[name] = self._make(name)
+            return self._made[name]
 
     @cached_property
     def models(self) -> ModelStore:
