@@ -6,7 +6,7 @@ configuration, never from the repository that is being reconciled.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from drivers import catalog
@@ -64,14 +64,14 @@ def guard(
     blocked = {verdict.model: verdict for verdict in verdicts if not verdict.allowed}
     return plan._replace(
         guards=tuple(verdicts),
-        steps=tuple(_permitted(plan.steps, blocked)),
+        steps=tuple(_permitted(plan.steps, blocked, known)),
         routes=dict(plan.routes) | dict(_kept_routes(plan.steps, blocked, known)),
     )
 
 
-def _permitted(steps: Collection[Step], blocked: Mapping[str, Verdict]) -> Iterator[Step]:
+def _permitted(steps: Collection[Step], blocked: Mapping[str, Verdict], known: Recorded) -> Iterator[Step]:
     for step in steps:
-        verdict = _blocking(step, blocked)
+        verdict = _blocking(step, blocked, known)
         if verdict is None:
             yield step
         else:
@@ -81,15 +81,15 @@ def _permitted(steps: Collection[Step], blocked: Mapping[str, Verdict]) -> Itera
 def _kept_routes(steps: Collection[Step], blocked: Mapping[str, Verdict], known: Recorded) -> Iterator[tuple[str, str]]:
     """What may not be deleted goes on serving: its services keep the address."""
     for step in steps:
-        if step.action is not Action.DELETE or step.deployment is None or _blocking(step, blocked) is None:
+        if step.action is not Action.DELETE or step.deployment is None or _blocking(step, blocked, known) is None:
             continue
         if known.deployments[step.deployment].active:
             yield step.model, step.deployment
 
 
-def _blocking(step: Step, blocked: Mapping[str, Verdict]) -> Verdict | None:
+def _blocking(step: Step, blocked: Mapping[str, Verdict], known: Recorded) -> Verdict | None:
     if step.action is Action.DELETE and step.cause == GONE:
-        return blocked.get("")
+        return None if _is_confirmed(step.model, known) else blocked.get("")
     if step.action in (Action.CREATE, Action.REPLACE, Action.UPDATE):
         return blocked.get(step.model)
     return None
@@ -185,27 +185,37 @@ def _mass_delete(plan: Plan, desired: Desired, known: Recorded, policy: Policy, 
     """Many models gone at once looks like an accident. One of several may always go; the last one may not.
 
     Once the first one would go, all that are gone from the file count: some of them may go later, one by one, because
-    something still uses them, and that is the same accident.
+    something still uses them, and that is the same accident. Those that a person confirmed are none.
     """
     if not any(step.action is Action.DELETE and step.cause == GONE for step in plan.steps):
         return
     going = {record.deployment.model for record in known.deployments.values() if _may_go(record, desired, known)}
     existing = {record.deployment.model for record in known.deployments.values()}
-    emptied = not desired.judged and not policy.allow_empty
+    unconfirmed = [model for model in existing if model in desired.judged or not _is_confirmed(model, known)]
+    emptied = bool(going) and not desired.judged and not policy.allow_empty
     too_many = len(going) > policy.max_removals
-    too_large = len(going) > 1 and len(going) / len(existing) > policy.max_removed_fraction
+    too_large = len(going) > 1 and len(going) / len(unconfirmed) > policy.max_removed_fraction
     if emptied or too_many or too_large:
         names = ", ".join(sorted(going)[:5]) + (" …" if len(going) > 5 else "")
         yield Verdict(
             "mass-delete",
             forced,
             f"the plan removes {len(going)} of {len(existing)} models ({names}): "
-            + ("allowed by --force" if forced else "check the file, then allow it with --force"),
+            + ("allowed by --force" if forced else _ways_out(sorted(going))),
         )
 
 
+def _ways_out(going: Sequence[str]) -> str:
+    named = " ".join(going) if len(going) <= 5 else "--all"
+    return f"check the file, then `reconcile confirm {named}` (works while a service runs), or allow it with --force"
+
+
+def _is_confirmed(model: str, known: Recorded) -> bool:
+    return model in known.models and known.models[model].removal_confirmed_at is not None
+
+
 def _may_go(record: DeploymentRecord, desired: Desired, known: Recorded) -> bool:
-    """Gone from the file, its deletion not yet begun, and nothing that keeps it for good."""
+    """Gone from the file, its deletion not yet begun, no word of a person, and nothing that keeps it for good."""
     key = record.deployment.model
-    protected = key in known.models and known.models[key].protected
-    return key not in desired.judged and record.intent is Intent.CREATE and not protected
+    settled = key in known.models and (known.models[key].protected or _is_confirmed(key, known))
+    return key not in desired.judged and record.intent is Intent.CREATE and not settled

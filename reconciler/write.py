@@ -116,7 +116,7 @@ def stamp_epoch(path: Path, stamp: Stamp, *, lock_within_s: float = 10.0) -> boo
 
 
 def check_ours(path: Path, stamp: Stamp) -> None:
-    """Raise what `write_fenced` would raise for this file and stamp, and change nothing. Its folder need not be there."""
+    """Raise what `write_fenced` would raise for this file and stamp, and change nothing. It needs no folder yet."""
     with _Folder(path, lock_within_s=None) as folder:
         _may_write(path, folder.look(), stamp, adopt=False)
 
@@ -166,7 +166,7 @@ class _Folder:
         try:
             self._handle = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as exc:
-            if self._lock_within_s is None and isinstance(exc, FileNotFoundError):
+            if self._lock_within_s is None and isinstance(exc, FileNotFoundError | NotADirectoryError):
                 return self
             raise NotWritten(f"{self._path.parent} cannot be opened as a directory: {exc.strerror}") from exc
         try:

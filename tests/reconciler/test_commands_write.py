@@ -21,7 +21,7 @@ from reconciler.commands.converge import timeout_s
 from reconciler.commands.project import Mistake
 from reconciler.wiring import Drivers
 from state.record import PutDeployment, PutModel, PutOutput, PutSource, Recorded
-from tests.builders import deployment, deployment_record, model_record, output_record, source_record
+from tests.builders import NOON, deployment, deployment_record, model_record, output_record, source_record
 from tests.reconciler.desk import COMPOSE, Desk
 
 NO_MODELS = "name: demo\nservices:\n  app:\n    image: busybox\n"
@@ -154,6 +154,19 @@ def test_the_last_model_needs_force_and_the_refusal_is_said_in_every_format(
         assert done.code == 3
         assert "allow it with --force (guard 'mass-delete'; nothing was done)" in done.err
     assert impatient.reconcile("--yes", "--force", "--quiet").code == 0
+    assert _known(impatient).deployments == {}
+
+
+def test_a_confirmed_removal_needs_no_force(impatient: Desk, platform: FakePlatform) -> None:
+    impatient.compose(TWO)
+    impatient.reconcile("--quiet")
+    impatient.compose(NO_MODELS)
+    done = impatient.reconcile("--yes", "--quiet")
+    assert done.code == 3
+    assert "`reconcile confirm llm other`" in done.err
+    done = impatient.reconcile("confirm", "llm", "other")
+    assert done.out == "llm: its removal is confirmed\nother: its removal is confirmed\n"
+    assert impatient.reconcile("--yes", "--quiet").code == 0
     assert _known(impatient).deployments == {}
 
 
@@ -392,6 +405,37 @@ def test_resume_lifts_the_halt_and_every_back_off(desk: Desk) -> None:
     assert known.models["llm"] == model_record()
     (record,) = known.deployments.values()
     assert (record.next_call_at, record.failed_calls) == (None, 0)
+
+
+def test_only_what_is_gone_can_be_confirmed(desk: Desk) -> None:
+    _record(desk, "llm", "other", "third")
+    done = desk.reconcile("confirm", "llm")
+    assert done.code == 1
+    assert "llm is not gone from the file" in done.err
+    assert "no removal to confirm" in desk.reconcile("confirm", "--all").err
+    desk.record(*(PutModel(model_record(key, missing_since=NOON)) for key in ("llm", "other")))
+    desk.record(PutModel(model_record("other", missing_since=NOON, protected=True)))
+    assert "first `reconcile unprotect other`" in desk.reconcile("confirm", "other").err
+    assert desk.reconcile("confirm", "--all").out == "llm: its removal is confirmed\n"
+    confirmed = [key for key, book in _known(desk).models.items() if book.removal_confirmed_at]
+    assert confirmed == ["llm"]
+    assert "confirm" in desk.reconcile("history").out
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["confirm"], "name the models, or --all"),
+        (["confirm", "llm", "--all"], "name the models, or --all"),
+        (["protect"], "name a model"),
+        (["protect", "--all"], "--all goes with confirm"),
+        (["forget", "llm", "other", "--deployment", "x"], "one deployment of one model"),
+    ],
+)
+def test_arguments_of_the_book_that_cannot_be_meant(desk: Desk, given: list[str], said: str) -> None:
+    done = desk.reconcile(*given)
+    assert done.code == 1
+    assert said in done.err
 
 
 def test_forget_drops_one_record_and_asks_which(desk: Desk) -> None:

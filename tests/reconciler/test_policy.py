@@ -14,6 +14,7 @@ from reconciler.diff import diff
 from reconciler.moment import Moment, Removals, Rules
 from reconciler.plan import Action, Plan
 from reconciler.policy import Policy, guard
+from reconciler.requests import Request, decide
 from state.record import Intent, Recorded
 from tests.builders import NOON, deployment_record, model_record, model_spec, recorded
 from tests.reconciler.wishes import wish, wishes
@@ -121,6 +122,30 @@ def test_a_protected_model_does_not_count() -> None:
     assert _deleted(_guarded(wishes(wish("a")), known)) == ["c"]
 
 
+def test_what_a_person_confirmed_goes_and_the_rest_is_judged_without_it() -> None:
+    """The guard's only way out was once a --force that nobody can give a service."""
+    meant = model_record("a", removal_confirmed_at=NOON)
+    assert _deleted(_guarded(wishes(), _known("a", models=(meant,)))) == ["a"]
+    known = _known("abcde", models=(model_record("d", removal_confirmed_at=NOON), model_record("e")))
+    plan = _guarded(wishes(wish("a")), known)
+    assert _deleted(plan) == ["d"]
+    assert set(plan.routes) == {"a", "b", "c", "e"}
+    assert [verdict.text.split(":")[0] for verdict in plan.refusals] == ["the plan removes 3 of 5 models (b, c, e)"]
+
+
+def test_confirmed_models_do_not_make_the_others_look_few() -> None:
+    """Two of four that nobody spoke of are half of them, whatever else goes."""
+    confirmed = tuple(model_record(key, removal_confirmed_at=NOON) for key in "efgh")
+    plan = _guarded(wishes(wish("a"), wish("b")), _known("abcdefgh", models=confirmed))
+    assert _deleted(plan) == list("efgh")
+    assert [verdict.guard for verdict in plan.refusals] == ["mass-delete"]
+
+
+def test_more_models_than_a_line_takes_are_confirmed_all_at_once() -> None:
+    (verdict,) = _remaining(8, 1).refusals
+    assert "`reconcile confirm --all`" in verdict.text
+
+
 def test_a_refused_model_is_still_in_the_file() -> None:
     plan = _guarded(wishes(refused={"a": "unknown option"}), _known("a"))
     assert _deleted(plan) == []
@@ -139,7 +164,7 @@ def test_a_refused_removal_says_why_in_its_step() -> None:
     assert step.action is Action.WAIT
     assert step.cause == (
         "refused by the guard 'mass-delete': the plan removes 1 of 1 models (a): "
-        "check the file, then allow it with --force"
+        "check the file, then `reconcile confirm a` (works while a service runs), or allow it with --force"
     )
     assert step.cause != GONE
 
@@ -151,6 +176,24 @@ def test_the_service_keeps_every_address_of_a_refused_removal() -> None:
     world.passes()
     assert set(world.files.written) == {"llm"}
     assert world.live == ["llm"]
+
+
+def test_the_service_goes_on_after_a_persons_word_and_only_then() -> None:
+    world = World(llm=SMALL, other=SMALL, third=SMALL)
+    world.passes()
+    world.commit()
+    world.passes()
+    world.later(600.0)
+    assert world.engine.run_once().plan.refusals  # type: ignore[union-attr]
+    assert world.live == ["llm", "other", "third"]
+    tenure = world.engine.tenure
+    assert tenure is not None
+    for model in ("llm", "other", "third"):
+        decision = decide(Request("confirm", model), world.store.load("demo"), world.clock.now())
+        world.store.commit(tenure.lease, decision.changes)
+    world.passes()
+    assert world.live == []
+    assert world.files.written == {}
 
 
 # -- the operator's limits --------------------------------------------------------------------------------------------
