@@ -30,6 +30,7 @@ from reconciler.result import MOVING_INTERVAL_S, PassResult, look_again_s
 from reconciler.switch import endpoints_of, switch, switch_changes
 from reconciler.tenure import Tenure
 from reconciler.usage import busy, may_go
+from reconciler.write import NotWritten, Outranked
 from state.record import (
     Append,
     Change,
@@ -40,7 +41,7 @@ from state.record import (
     Recorded,
     SourceRecord,
 )
-from state.store import Store
+from state.store import Fenced, Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,14 +87,19 @@ class Engine:
         applier = self._applier(tenure, known, reading)
         applied = [applier.carry_out(step) for step in first]
         known = _with_applied(known, applied)
-        published, after = self._publish(reading, plan, known, outputs)
+        published, after, unwritten = self._publish(reading, plan, known, outputs)
         switched_now, known = after.deployments != known.deployments, after
-        applied += [applier.carry_out(step) for step in last if may_go(self._ports, step, known, outputs)]
+        forced = self._manner.forced
+        applied += [
+            applier.carry_out(step)
+            for step in last
+            if may_go(self._ports, step, known, outputs, unwritten=bool(unwritten), forced=forced)
+        ]
         known = _with_applied(known, applied)
         return PassResult(
             plan=plan,
             known=known,
-            trouble=trouble,
+            trouble=trouble or unwritten,
             applied=tuple(applied),
             published=replace(published, cautions=(*published.cautions, *self._left_behind)),
             switched=switched_now,
@@ -142,7 +148,7 @@ class Engine:
             return self._tenure
         recorded = self._store.load(project)
         self._refuse_another_origin(recorded, reading)
-        if reading.desired.judged or recorded.deployments:
+        if (reading.desired.judged or recorded.deployments) and not self._manner.forced:
             outputs.check(lineage=self._store.lineage, project=project)
         clock, manner = self._ports.clock, self._manner
         tenure = Tenure(
@@ -232,43 +238,58 @@ class Engine:
             revision=reading.revision,
         )
 
-    def _publish(self, reading: Reading, plan: Plan, known: Recorded, outputs: Outputs) -> tuple[Published, Recorded]:
-        """Write where the models answer, then record who serves: a file may run ahead of the record, never behind."""
+    def _publish(
+        self, reading: Reading, plan: Plan, known: Recorded, outputs: Outputs
+    ) -> tuple[Published, Recorded, str]:
+        """Write where the models answer, then record who serves: a file may run ahead of the record, never behind.
+
+        What could not be written switches nobody, and stops nothing else either: the text says why.
+        """
         assert self._tenure is not None
         now = self._ports.clock.now()
-        endpoints = endpoints_of(plan, known)
         self._tenure.check()
-        published = outputs.publish(
-            reading.project,
-            endpoints,
-            api_key_vars(reading.desired),
-            lineage=self._store.lineage,
-            epoch=self._tenure.lease.epoch,
-            serial=known.serial,
-            now=now,
-            recorded=known.outputs,
-        )
+        try:
+            published = outputs.publish(
+                reading.project,
+                endpoints_of(plan, known),
+                api_key_vars(reading.desired),
+                lineage=self._store.lineage,
+                epoch=self._tenure.lease.epoch,
+                serial=known.serial,
+                now=now,
+                recorded=known.outputs,
+            )
+        except Outranked as error:
+            raise Fenced(str(error)) from error
+        except (NotWritten, Refused) as error:
+            return Published(), known, str(error)
         files = {output.path: output for output in published.outputs}
         if self._manner.roll_out:
-            files, failures = self._roll_out(reading, files, published.incomplete)
+            files, failures = self._roll_out(reading, known.outputs, files, published.incomplete)
             published = replace(published, cautions=(*published.cautions, *failures))
         after = switch(replace(known, outputs=files), plan.routes, now)
         self._commit(*switch_changes(known, after, now, reading.revision))
-        return published, after
+        return published, after, ""
 
     def _roll_out(
-        self, reading: Reading, files: Mapping[str, OutputRecord], incomplete: Collection[str]
+        self,
+        reading: Reading,
+        before: Mapping[str, OutputRecord],
+        files: Mapping[str, OutputRecord],
+        incomplete: Collection[str],
     ) -> tuple[dict[str, OutputRecord], tuple[str, ...]]:
-        """Restart the services whose values changed; a restart that failed stays due and is tried in the next pass.
-        One whose models are not all ready keeps what it has: less than that would only make it worse."""
+        """Restart the services whose values changed, or that have none any more; a restart that failed stays due and is
+        tried in the next pass. One whose models are not all ready keeps what it has: less would only make it worse."""
+        gone = [output for path, output in before.items() if path not in files and output.service]
         changed = [output for output in files.values() if output.service and output.applied != output.checksum]
         due = [output for output in changed if output.service not in incomplete]
         services = reading.project.services
-        names = sorted({output.service for output in due if output.service in services})
+        names = sorted({output.service for output in (*gone, *due) if output.service in services})
         active = [name for name in names if services[name].active]
         failures = self._ports.services(reading.project).roll_out(reading.project, active) if active else ()
-        done = {} if failures else {output.path: replace(output, applied=output.checksum) for output in due}
-        return {**files, **done}, failures
+        if failures:
+            return {**files, **{output.path: output for output in gone}}, failures
+        return {**files, **{output.path: replace(output, applied=output.checksum) for output in due}}, ()
 
     def _diff(self, reading: Reading, known: Recorded, reasons: Mapping[str, str]) -> Plan:
         now, manner = self._ports.clock.now(), self._manner

@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 from drivers.base import Endpoint
 from reconciler.compose.project import Project
+from reconciler.errors import ReconcilerError
 from reconciler.ports import Published
 from reconciler.render.environments import ServiceEnvironment, service_environments
 from reconciler.render.text import env_body, key_body, override_body
@@ -85,7 +86,7 @@ class FileOutputs:
         if not environments and not recorded and not _is_ours(self._places.override, stamp):
             return Published()
         writing = _Writing(stamp, now, recorded)
-        keyed = {each.name: self._write_keys(writing, each) for each in environments if each.key_variables}
+        keyed = self._write_all_keys(writing, environments)
         for environment in environments:
             writing.write(
                 values_file(self._places.values, environment.name), env_body(environment), 0o600, environment.name
@@ -97,7 +98,10 @@ class FileOutputs:
             outputs=tuple(writing.outputs),
             changed_services=tuple(writing.changed_services(project)),
             incomplete=tuple(each.name for each in environments if each.missing),
-            cautions=tuple(str(caution) for each in environments if each.active for caution in each.cautions),
+            cautions=(
+                *(str(caution) for each in environments if each.active for caution in each.cautions),
+                *writing.cautions,
+            ),
             repaired=tuple(writing.repaired),
         )
 
@@ -106,7 +110,8 @@ class FileOutputs:
 
     def check(self, *, lineage: str, project: str) -> None:
         refuse_foreign(self._places.override)
-        check_ours(self._places.override, Stamp(lineage, project, epoch=sys.maxsize, serial=0))
+        for path in self._paths():
+            check_ours(path, Stamp(lineage, project, epoch=sys.maxsize, serial=0))
 
     def claim(self, *, lineage: str, project: str, epoch: int, serial: int) -> None:
         stamp = Stamp(lineage, project, epoch, serial)
@@ -124,19 +129,33 @@ class FileOutputs:
         needle = f":{parts.port}/" if endpoint.on_this_host and parts.port else endpoint.url
         return any(needle in _text_of(path, otherwise=needle) for path in self._paths())
 
-    def _write_keys(self, writing: _Writing, environment: ServiceEnvironment) -> str:
-        pairs = {variable: _read_key(Path(file)) for variable, file in environment.key_variables.items()}
-        path = values_file(self._places.values, environment.name, "keys")
-        writing.write(path, key_body(pairs), 0o600, environment.name)
-        return str(path)
+    def _write_all_keys(self, writing: _Writing, environments: Sequence[ServiceEnvironment]) -> dict[str, str]:
+        """The key files of services that need one, by service. A key that cannot be read leaves that service's file as
+        it is, and everybody else's alone."""
+        keyed = {}
+        for each in environments:
+            if not each.key_variables:
+                continue
+            path = values_file(self._places.values, each.name, "keys")
+            try:
+                pairs = {variable: _read_key(Path(file)) for variable, file in each.key_variables.items()}
+                writing.write(path, key_body(pairs), 0o600, each.name)
+            except UnreadableKey as error:
+                writing.keep(path, str(error))
+            if path.exists():
+                keyed[each.name] = str(path)
+        return keyed
 
     def _remove_stale(self, writing: _Writing, recorded: Mapping[str, OutputRecord]) -> None:
-        """Files of services that want no model any more."""
+        """Files of services that want no model any more. One that cannot be removed now is tried again later."""
         present = {output.path for output in writing.outputs}
         for path in sorted(recorded.keys() - present):
-            # A folder that somebody removed took the file along, and what somebody put in its place is not ours.
-            if _is_ours(Path(path), writing.stamp):
-                remove_ours(Path(path), writing.stamp, now=writing.now)
+            try:
+                # A folder that somebody removed took the file along, and what somebody put in its place is not ours.
+                if _is_ours(Path(path), writing.stamp):
+                    remove_ours(Path(path), writing.stamp, now=writing.now)
+            except NotWritten as error:
+                writing.keep(Path(path), str(error))
 
 
 class _Writing:
@@ -147,6 +166,13 @@ class _Writing:
         self._recorded = recorded
         self.outputs: list[OutputRecord] = []
         self.repaired: list[str] = []
+        self.cautions: list[str] = []
+
+    def keep(self, path: Path, why: str) -> None:
+        """A file that stays as it is, and ours."""
+        self.cautions.append(why)
+        if str(path) in self._recorded:
+            self.outputs.append(self._recorded[str(path)])
 
     def write(self, path: Path, body: str, mode: int, service: str = "") -> None:
         _make_folder(path.parent)
@@ -170,6 +196,10 @@ class _Writing:
     def _is_news(self, output: OutputRecord) -> bool:
         old = self._recorded.get(output.path)
         return old is None or old.checksum != output.checksum
+
+
+class UnreadableKey(ReconcilerError):
+    """The key of a model is not where its server left it."""
 
 
 def refuse_foreign(override: Path) -> None:
@@ -210,6 +240,6 @@ def _read_key(file: Path) -> str:
         return file.read_text(encoding="utf-8").splitlines()[0]
     except (OSError, IndexError, UnicodeDecodeError) as exc:
         why = exc.strerror if isinstance(exc, OSError) else "it holds no text"  # the text itself is a secret
-        raise NotWritten(
-            f"the key of a model cannot be read from {file}: {why}; the environments stay as they were"
+        raise UnreadableKey(
+            f"the key of a model cannot be read from {file}: {why}; its services keep what they have"
         ) from exc

@@ -30,9 +30,12 @@ def busy(ports: Ports, project: Project, known: Recorded, plan: Plan) -> Mapping
     return reasons
 
 
-def may_go(ports: Ports, step: Step, known: Recorded, outputs: Outputs) -> bool:
+def may_go(
+    ports: Ports, step: Step, known: Recorded, outputs: Outputs, *, unwritten: bool = False, forced: bool = False
+) -> bool:
     """The last look before a delete: no file on disk may point there, and nobody may be waiting for its answer. The
-    containers were asked when the plan was made."""
+    containers were asked when the plan was made. `unwritten`: the files could not be brought up to date, so what
+    services were pointed at stays. A person who insists (`forced`) is not held up by files."""
     if not _deletes(step) or step.deployment is None:
         return True
     record = known.deployments[step.deployment]
@@ -40,7 +43,9 @@ def may_go(ports: Ports, step: Step, known: Recorded, outputs: Outputs) -> bool:
         return True
     if ports.drivers(record.driver).in_flight(record.deployment):
         return False
-    return _is_inherited(record, known) or not outputs.mentions(record.endpoint)
+    if forced:
+        return True
+    return not (unwritten and record.active) and (_is_inherited(record, known) or not outputs.mentions(record.endpoint))
 
 
 def _deletes(step: Step) -> bool:

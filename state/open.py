@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from state.store import StateError, StateMissing, Store
+from state.store import StateError, StateLost, StateMissing, Store
 
 if TYPE_CHECKING:
     from state.clock import Clock
@@ -39,10 +39,11 @@ def open_store(
 
     try:
         return SqliteStore.open(path, clock=clock, any_filesystem=any_filesystem)
+    except StateLost:
+        raise  # never made anew: what it knew of still runs
     except StateMissing:
         if not create:
             raise
-    # Not a lost one: `create` itself refuses a place with the traces of a state.
     return SqliteStore.create(path, clock=clock, any_filesystem=any_filesystem)
 
 

@@ -203,7 +203,10 @@ class CommitFiles:
         return reject_empty(path, self._objects.get(entry.oid, "blob", LARGEST_FILE))
 
     def is_file(self, path: str) -> bool:
-        """Whether there is a regular file. Links are refused here too: silence would let another file win."""
+        """Whether there is a regular file. Links are refused here too: silence would let another file win. Outside the
+        checkout nothing is ever there: who looks for a Compose file climbs up until there is no more folder."""
+        if self._inside(path) is None:
+            return False
         entry = self._find(path)
         return entry is not None and entry.mode in _REGULAR
 
@@ -225,9 +228,14 @@ class CommitFiles:
             entry = found
         return entry
 
-    def _parts(self, path: str) -> tuple[str, ...]:
+    def _inside(self, path: str) -> str | None:
+        """The path from the top of the checkout; None where it leads out of it."""
         inside = posixpath.normpath(posixpath.join(self._prefix, posixpath.relpath(path, self._root)))
-        if inside == ".." or inside.startswith("../"):
+        return None if inside == ".." or inside.startswith("../") else inside
+
+    def _parts(self, path: str) -> tuple[str, ...]:
+        inside = self._inside(path)
+        if inside is None:
             raise InputError("lies outside the checkout; only files of the same commit are read", Location(path))
         return () if inside == "." else PurePosixPath(inside).parts
 

@@ -510,3 +510,50 @@ def test_a_restart_that_failed_is_tried_again() -> None:
     world.running.trouble = ""
     world.passes()
     assert world.running.rolled_out == ["app"]
+
+
+def test_files_that_cannot_be_written_switch_nobody_and_stop_nothing_else() -> None:
+    """A full disk under the override file: a failed attempt still goes, what serves stays, and all ends well later."""
+    world = World(llm=SMALL, other=SMALL)
+    world.passes()
+    served = world.files.written["llm"]
+    world.files.trouble = "the override file could not be written: no space left"
+    world.platform.failing["other"] = "no capacity"
+    world.commit(llm=LARGE, other=LARGE)
+    for _ in range(100):
+        result = world.engine.run_once()
+        world.later(1)
+    assert result.trouble == "the override file could not be written: no space left"
+    assert world.files.written["llm"] == served
+    assert world.live.count("llm") == 2
+    assert world.verbs().count("delete") >= 1, "the failed attempt of the other model went"
+    world.files.trouble = ""
+    world.platform.failing.clear()
+    world.passes(3000)
+    assert world.live == ["llm", "other"]
+    assert world.files.written["llm"] != served
+
+
+def test_a_person_who_insists_is_not_held_up_by_files() -> None:
+    world = World(llm=SMALL)
+    world.passes()
+    world.engine.close()
+    world.files.trouble = "read-only file system"
+    world.commit()
+    world.start(forced=True, removals=Removals.CONFIRMED)
+    for _ in range(50):
+        world.engine.run_once()
+        world.later(2)
+    assert world.live == []
+
+
+def test_a_service_that_lost_its_last_model_is_restarted_too() -> None:
+    world = World()
+    world.start(roll_out=True)
+    world.commit(llm=SMALL, other=SMALL)
+    world.passes()
+    assert world.running.rolled_out == ["app"]
+    world.files.dropped = True
+    world.commit(other=SMALL)
+    world.passes()
+    assert world.running.rolled_out == ["app", "app"]

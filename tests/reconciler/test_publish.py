@@ -269,16 +269,21 @@ def test_a_file_that_cannot_be_understood_proves_nothing(folder: _Folder) -> Non
 
 
 @pytest.mark.parametrize("content", [None, b"", b"\xff\xfe\xff"])
-def test_a_key_that_cannot_be_read_leaves_the_environments_and_shows_nothing(
+def test_a_key_that_cannot_be_read_keeps_the_old_one_and_holds_nobody_else_up(
     folder: _Folder, content: bytes | None
 ) -> None:
+    """One lost key once stopped every switch and every delete of the project, for ever."""
     folder.publish(llm=folder.keyed())
-    before = folder.override
+    keys = values_file(folder.places.values, "app", "keys")
+    before = keys.read_text(encoding="utf-8")
     folder.key.unlink() if content is None else folder.key.write_bytes(content)
-    with pytest.raises(NotWritten, match="the environments stay as they were") as error:
-        folder.publish(llm=folder.keyed("http://172.17.0.1:9090/v1/"))
-    assert folder.override == before
-    assert "xff" not in str(error.value)
+    published = folder.publish(llm=folder.keyed("http://172.17.0.1:9090/v1/"))
+    assert ":9090/" in folder.override
+    assert keys.read_text(encoding="utf-8") == before
+    assert str(keys) in {output.path for output in published.outputs}
+    (caution,) = published.cautions
+    assert "cannot be read" in caution
+    assert "xff" not in caution
 
 
 def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:

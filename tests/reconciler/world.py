@@ -18,6 +18,7 @@ from reconciler.moment import Rules
 from reconciler.ports import Ports, Published
 from reconciler.reading import Reading
 from reconciler.result import PassResult
+from reconciler.write import NotWritten
 from state.clock import Clock as StoreClock
 from state.memory import MemoryStore
 from state.record import OutputRecord
@@ -75,6 +76,10 @@ class Environments:
 
     written: dict[str, Endpoint] = field(default_factory=dict)
     epoch: int = 0
+    trouble: str = ""
+    """Why nothing can be written at the moment."""
+    dropped: bool = False
+    """The service wants no model any more, so it has no values either."""
     foreign: bool = False
     """What stands where the files go is somebody else's."""
     log: list[dict[str, str]] = field(default_factory=list)
@@ -92,6 +97,8 @@ class Environments:
         recorded: Mapping[str, OutputRecord],
     ) -> Published:
         assert epoch >= self.epoch, "a lower epoch wrote"
+        if self.trouble:
+            raise NotWritten(self.trouble)
         self.epoch = epoch
         if dict(endpoints) != self.written:
             self.written = dict(endpoints)
@@ -108,7 +115,8 @@ class Environments:
         kept = recorded.get("app.env")
         if kept is not None and kept.checksum == values.checksum:
             values = kept
-        return Published(outputs=(values,), incomplete=("app",) if missing else ())
+        outputs = () if self.dropped else (values,)
+        return Published(outputs=outputs, incomplete=("app",) if missing else ())
 
     def highest_epoch(self) -> int:
         return self.epoch
