@@ -8,7 +8,7 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from functools import partial
@@ -202,23 +202,66 @@ def _conclude(reading: Reading, result: PassResult, confirmed: bool, *, quiet: b
             print_warning(f"{step.model}: {step.cause}")
     if plan.refusals:
         return exit_code(plan, problems=bool(result.problems), detailed=False)
-    waiting = sorted(set(reading.desired.models) - set(plan.unchanged))
     if result.pending:
         print_warning("time is up; what was begun is recorded and goes on with the next run")
         return 1
     if not confirmed:
         return 3
-    if waiting or result.problems:
+    left_over = set(reading.desired.models) - set(plan.unchanged)
+    if result.problems or not all(_serves(reading, result, model) for model in left_over):
         return 1
-    ready = len(plan.unchanged)
+    if left_over:
+        _tell_of_restarts(reading, result, left_over)
     if not quiet:
-        say(f"{ready} model{'' if ready == 1 else 's'} ready{_written(result)}")
+        _tell_ready(reading, result)
     return 0
 
 
-def _written(result: PassResult) -> str:
-    override = next((out.path for out in result.published.outputs if not out.service), None)
-    return f"; start the services with: docker compose -f … -f {shlex.quote(override)} up" if override else ""
+def _serves(reading: Reading, result: PassResult, model: str) -> bool:
+    """Whether the model is as desired, and all that is left to do concerns a deployment from before."""
+    want, record = reading.desired.models[model], _serving(result, model)
+    steps = result.plan.steps if result.plan is not None else ()
+    return (
+        record is not None
+        and record.phase is Phase.READY
+        and (record.driver, record.deployment.spec.digest) == (want.driver, want.spec.digest)
+        and all(step.deployment not in (None, record.deployment.id) for step in steps if step.model == model)
+    )
+
+
+def _serving(result: PassResult, model: str) -> DeploymentRecord | None:
+    """The deployment that services are pointed at."""
+    if result.plan is None or result.known is None:
+        return None
+    return result.known.deployments.get(result.plan.routes.get(model, ""))
+
+
+def _tell_of_restarts(reading: Reading, result: PassResult, models: Collection[str]) -> None:
+    """A server that was replaced stays for whoever was started with its address."""
+    bound = [
+        service.name
+        for service in reading.project.services.values()
+        if service.active and any(binding.model in models for binding in service.bindings)
+    ]
+    override = _override_of(result)
+    if bound and override:
+        words = f"docker compose -f … -f {shlex.quote(override)} up -d {' '.join(sorted(bound))}"
+        print_warning(f"the server that was replaced stays as long as it is used; to use the new one: {words}")
+
+
+def _tell_ready(reading: Reading, result: PassResult) -> None:
+    served = {model: record for model in reading.desired.models if (record := _serving(result, model)) is not None}
+    width = max(map(len, served), default=0)
+    for model, record in served.items():
+        if record.endpoint is not None:
+            say(clean(f"{model:{width}}  {record.endpoint.url}  {record.endpoint.model_id}"))
+    override = _override_of(result)
+    start = f"; start the services with: docker compose -f … -f {shlex.quote(override)} up" if override else ""
+    say(f"{len(reading.desired.models)} model{'' if len(reading.desired.models) == 1 else 's'} ready{start}")
+
+
+def _override_of(result: PassResult) -> str | None:
+    return next((out.path for out in result.published.outputs if not out.service), None)
 
 
 def _confirm(plan: Plan) -> bool:

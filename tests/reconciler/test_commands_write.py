@@ -19,6 +19,7 @@ from drivers.fake import FakeDriver, FakePlatform
 from reconciler.clock import SystemClock
 from reconciler.commands.converge import timeout_s
 from reconciler.commands.project import Mistake
+from reconciler.services import ComposeServices
 from reconciler.wiring import Drivers
 from state.record import PutDeployment, PutModel, PutOutput, PutSource, Recorded
 from tests.builders import NOON, deployment, deployment_record, model_record, output_record, source_record
@@ -89,6 +90,43 @@ def test_a_run_makes_the_model_and_says_how_to_go_on(impatient: Desk, platform: 
     assert [verb for verb, _ in platform.journal] == ["create"]
     assert "LLM_URL" in (impatient.work / "compose.models.yaml").read_text(encoding="utf-8")
     assert impatient.reconcile("--dry-run", "--detailed-exitcode").code == 0
+
+
+def test_a_run_says_where_each_model_answers(impatient: Desk, platform: FakePlatform) -> None:
+    impatient.compose(TWO)
+    done = impatient.reconcile("--quiet")
+    urls = {record.deployment.model: record.endpoint for record in _known(impatient).deployments.values()}
+    for model in ("llm", "other"):
+        endpoint = urls[model]
+        assert endpoint is not None
+        assert f"{model:5}  {endpoint.url}  {endpoint.model_id}\n" in done.out
+
+
+def test_an_old_server_that_a_service_still_uses_is_no_failure(
+    impatient: Desk, platform: FakePlatform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An ordinary replacement beside running services once ended with 1, as if the model were not ready."""
+    impatient.compose()
+    impatient.reconcile("--quiet")
+    monkeypatch.setattr(ComposeServices, "users", lambda self, project, endpoints: dict.fromkeys(endpoints, "in use"))
+    impatient.compose(COMPOSE + "    context_size: 512\n")
+    done = impatient.reconcile("--quiet")
+    assert done.code == 0, done.err
+    assert "llm: in use" in done.err
+    assert f"to use the new one: docker compose -f … -f {impatient.work / 'compose.models.yaml'} up -d app" in done.err
+    assert "1 model ready" in done.out
+    assert len(_known(impatient).deployments) == 2
+
+
+def test_a_replacement_that_fails_beside_a_used_server_is_one(
+    impatient: Desk, platform: FakePlatform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    impatient.compose()
+    impatient.reconcile("--quiet")
+    monkeypatch.setattr(ComposeServices, "users", lambda self, project, endpoints: dict.fromkeys(endpoints, "in use"))
+    platform.failing["llm"] = "no weights"
+    impatient.compose(COMPOSE + "    context_size: 512\n")
+    assert impatient.reconcile("--quiet", "--timeout", "0s").code == 1
 
 
 def test_a_second_run_does_nothing(impatient: Desk, platform: FakePlatform) -> None:
