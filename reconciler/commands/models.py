@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.commands.project import Mistake, add_settings_arguments, say, settings_from
+from reconciler.errors import Refused
 
 if TYPE_CHECKING:
     from drivers.modelstore.store import ModelStore, StoredModel
@@ -38,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     listing.add_argument("--format", choices=("text", "json"), default="text")
     remove = verbs.add_parser("rm", help="remove models that nothing serves")
     remove.add_argument("references", metavar="REFERENCE", nargs="+")
+    remove.add_argument("--force", action="store_true", help="although a server runs with them")
     for verb in (pull, take, listing, remove):
         add_late_settings(verb)
 
@@ -51,12 +53,15 @@ def add_late_settings(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from reconciler.wiring import Drivers
 
-    store = Drivers(settings_from(arguments), os.environ).models
+    settings = settings_from(arguments)
+    store = Drivers(settings, os.environ).models
     if arguments.verb == "pull":
         _pull(store, arguments)
     elif arguments.verb == "import":
         _import(store, arguments)
     elif arguments.verb == "rm":
+        if not arguments.force:
+            _refuse_used(settings.run_dir, arguments.references)
         _remove(store, arguments.references)
     else:
         _list(store, arguments.format)
@@ -102,6 +107,16 @@ def _tell(stored: StoredModel) -> None:
     from reconciler.text import byte_size, clean
 
     say(clean(f"{stored.reference}  {byte_size(stored.size)}  {stored.digest or 'served in place'}"))
+
+
+def _refuse_used(run_root: Path, references: list[str]) -> None:
+    """Removed under a server, a model fails at its next start. Raises Refused, before any is removed."""
+    from drivers.llamacpp.residents import users_of
+
+    for reference in references:
+        users = [f"{user.model} of project {user.project}" for user in users_of(run_root, reference)]
+        if users:
+            raise Refused(f"{reference} is used by {', '.join(users)}; nothing was removed (--force removes it anyway)")
 
 
 def _remove(store: ModelStore, references: list[str]) -> None:

@@ -9,9 +9,11 @@ from contextlib import closing
 import pytest
 
 from drivers.base import Phase
+from drivers.llamacpp.record import RunRecord
+from drivers.llamacpp.rundir import RunFolder
 from state.record import Append, PutDeployment, PutModel, PutSource
-from tests.builders import at, deployment, deployment_record, endpoint, event, model_record, source_record
-from tests.ggufs import write_gguf
+from tests.builders import at, deployment, deployment_record, endpoint, event, model_record, model_spec, source_record
+from tests.ggufs import LLAMA, write_gguf
 from tests.reconciler.desk import COMPOSE, Desk
 from tests.reconciler.test_cli import READING
 
@@ -230,6 +232,37 @@ def test_a_model_file_is_imported_listed_and_removed(desk: Desk) -> None:
     assert [one["reference"] for one in listed] == ["docker.io/ai/tiny:latest"]
     assert desk.reconcile("models", "rm", "ai/tiny").code == 0
     assert "no models here" in desk.reconcile("models", "ls").out
+
+
+def _resident(desk: Desk, *, running: bool, **given: object) -> int | None:
+    """A run folder as the local driver leaves it; where its server runs, a descriptor on the lock that it holds."""
+    made = deployment(**given)  # type: ignore[arg-type]
+    folder = RunFolder(desk.home / ".local/state/compose-model-reconciler/llamacpp" / made.name)
+    folder.prepare()
+    folder.write(RunRecord(deployment=made, host="127.0.0.1", port=20001, model_id="ai/tiny"))
+    return folder.try_lock() if running else None
+
+
+def test_a_model_that_a_server_runs_with_is_not_removed(desk: Desk) -> None:
+    """Its next start would have failed, and nobody would have known why."""
+    for name in ("tiny", "other"):
+        file = write_gguf(desk.work / f"{name}.gguf", LLAMA | {"general.name": name})
+        assert desk.reconcile("models", "import", str(file), "--as", f"ai/{name}").code == 0
+    lock = _resident(desk, running=True, spec=model_spec("docker.io/ai/tiny:latest"))
+    assert lock is not None
+    done = desk.reconcile("models", "rm", "ai/other", "ai/tiny")
+    assert done.code == 3
+    assert "ai/tiny is used by llm of project demo; nothing was removed" in done.err
+    assert desk.reconcile("models", "rm", "ai/other").code == 0
+    assert desk.reconcile("models", "rm", "ai/tiny", "--force").code == 0
+    os.close(lock)
+
+
+def test_a_model_whose_server_ended_may_be_removed(desk: Desk) -> None:
+    file = write_gguf(desk.work / "tiny.gguf")
+    desk.reconcile("models", "import", str(file), "--as", "ai/tiny")
+    _resident(desk, running=False, spec=model_spec("ai/tiny"))
+    assert desk.reconcile("models", "rm", "ai/tiny").code == 0
 
 
 @pytest.mark.parametrize(
