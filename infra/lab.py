@@ -87,7 +87,10 @@ class Lab:
 
     def start_repository(self, example: Path) -> None:
         """A repository that holds the files of the example, all in one first commit."""
-        shutil.copytree(example, self.repository, dirs_exist_ok=True)
+        # Whoever followed the example's README left files beside it that belong to their own state.
+        shutil.copytree(
+            example, self.repository, dirs_exist_ok=True, ignore=shutil.ignore_patterns("compose.models.yaml*")
+        )
         self.git("init", "--quiet", "--initial-branch=main")
         self.commit("the first version")
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from drivers.base import Driver, Observation
+from drivers.base import Driver, Observation, Phase
 from drivers.errors import Ambiguous, DriverError
 from reconciler import intents
 from reconciler.desired import DesiredModel
@@ -106,6 +106,8 @@ class Applier:
         old = self._known.deployments[step.deployment]
         record = intents.before_delete(old, self._clock())
         began: tuple[Change, ...] = () if record.intent is old.intent else (self._event("delete", step, record),)
+        if old.phase is Phase.FAILED and record.intent is not old.intent:
+            began += (PutModel(replace(self._book(step.model), last_failure=old.detail)),)
         self._commit(PutDeployment(record), *began)
         return self._call(step, record, self._book(step.model), lambda driver: driver.delete(record.deployment))
 

@@ -84,7 +84,8 @@ class Case:
         return self.attempts() >= MAX_ATTEMPTS or (bool(self.book.halted) and self.attempts() > 0)
 
     def gave_up(self) -> str:
-        return f"gave up after {self.attempts()} attempts: commit a change, or `reconcile resume {self.key}`"
+        why = f", the last one because {self.book.last_failure}" if self.book.last_failure else ""
+        return f"gave up after {self.attempts()} attempts{why}; commit a change, or `reconcile resume {self.key}`"
 
     def may_try(self) -> bool:
         """Whether a new deployment may be made. Back-off belongs to a spec: a new commit may be tried at once."""

@@ -18,6 +18,7 @@ from reconciler.adoption import adopt, adoption_changes, list_owned
 from reconciler.apply import Applied, Applier, in_order
 from reconciler.diff import diff
 from reconciler.errors import InputError, Refused, SourceError
+from reconciler.intents import tried_anew
 from reconciler.moment import Moment, Removals, Rules
 from reconciler.observe import observe_all
 from reconciler.placement import LOCAL
@@ -37,6 +38,8 @@ from state.record import (
     Event,
     ModelRecord,
     OutputRecord,
+    PutDeployment,
+    PutModel,
     PutSource,
     Recorded,
     SourceRecord,
@@ -55,6 +58,8 @@ class Manner:
     roll_out: bool = False
     removals: Removals = Removals.RIPEN
     forced: bool = False
+    anew: bool = False
+    """A person asks for it now: back-off and earlier failures are forgotten when the lease begins."""
 
 
 class Engine:
@@ -176,7 +181,11 @@ class Engine:
         names |= {record.driver for record in recorded.deployments.values()} | ({LOCAL} & set(self._manner.rules))
         now = self._ports.clock.now()
         known = adopt(recorded, list_owned(sorted(names), self._ports.drivers, lineage), now)
-        changes = tuple(adoption_changes(recorded, known, now))
+        changes: list[Change] = list(adoption_changes(recorded, known, now))
+        if self._manner.anew:
+            changes += [PutModel(tried_anew(book)) for book in recorded.models.values() if book.attempts or book.halted]
+            waiting = (record for record in recorded.deployments.values() if record.next_call_at is not None)
+            changes += [PutDeployment(replace(record, next_call_at=None)) for record in waiting]
         if changes:
             self._store.commit(lease, changes)
         self._left_behind = tuple(self._other_projects(reading))

@@ -57,7 +57,13 @@ def one_more_attempt(book: ModelRecord, digest: str, now: datetime) -> ModelReco
         attempts_digest=digest,
         next_try_at=now + timedelta(seconds=before_next_attempt_s(attempts)),
         halted="",
+        last_failure=book.last_failure if book.attempts_digest == digest else "",
     )
+
+
+def tried_anew(book: ModelRecord) -> ModelRecord:
+    """The book of a model that a person asks for: what failed before is not held against it."""
+    return replace(book, attempts=0, attempts_digest="", next_try_at=None, halted="", last_failure="")
 
 
 def before_create(record: DeploymentRecord, now: datetime) -> DeploymentRecord:

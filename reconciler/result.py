@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from drivers.base import Observation, Phase
+from drivers.errors import Denied
 from reconciler.apply import Applied
 from reconciler.errors import InputError
 from reconciler.plan import Plan
@@ -26,7 +27,8 @@ class PassResult:
     plan: Plan | None
     known: Recorded | None
     trouble: str = ""
-    """Why the source gave no (new) answer; what was desired before still holds."""
+    """Why the source gave no (new) answer, so that what was desired before still holds; or why the files could not be
+    written, so that nobody was pointed elsewhere."""
     applied: tuple[Applied, ...] = ()
     published: Published = field(default_factory=Published)
     switched: bool = False
@@ -39,11 +41,23 @@ class PassResult:
         """Something was done just now, is on its way, or will change by time alone."""
         if self.plan is None or self.known is None or self.applied or self.switched:
             return True
-        moving = any(
-            record.phase in (Phase.CREATING, Phase.DELETING, Phase.UNKNOWN)
-            for record in self.known.deployments.values()
-        )
-        return moving or any(step.not_before is not None for step in self.plan.steps)
+        return self.moving or any(step.not_before is not None for step in self.plan.steps)
+
+    @property
+    def moving(self) -> bool:
+        """Something is on its way on a platform, or it is not known whether it is."""
+        records = self.known.deployments.values() if self.known is not None else ()
+        return any(record.phase in (Phase.CREATING, Phase.DELETING, Phase.UNKNOWN) for record in records)
+
+    @property
+    def stuck(self) -> str:
+        """Why nothing more will happen before a person acts; empty while something may."""
+        if self.known is not None and any(
+            record.phase in (Phase.CREATING, Phase.DELETING) for record in self.known.deployments.values()
+        ):
+            return ""
+        denied = (str(done.error) for done in self.applied if isinstance(done.error, Denied))
+        return self.trouble or next(denied, "")
 
 
 def look_again_s(

@@ -72,6 +72,8 @@ class ModelRecord:
     """Back-off: no create before this."""
     halted: str = ""
     """Why nothing more is tried for `attempts_digest`; a new commit or `reconcile resume` clears it."""
+    last_failure: str = ""
+    """What the last attempt of `attempts_digest` that failed said, in the platform's words."""
     missing_since: datetime | None = None
     """Tombstone: first good read that did not have the model."""
     missing_reads: int = 0

@@ -98,7 +98,7 @@ def _command(line: str) -> Command:
 def _run_all(lab: Lab, tmp_path: Path, name: str) -> list[str]:
     """Run them one after the other in a copy that lies as the example does in a checkout; the override files seen."""
     folder = tmp_path / "examples" / name
-    shutil.copytree(EXAMPLES / name, folder)
+    shutil.copytree(EXAMPLES / name, folder, ignore=shutil.ignore_patterns("compose.models.yaml*"))
     (tmp_path / ".parts").symlink_to(parts.PARTS)
     written: list[str] = []
     for command in commands(name):

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 
 from drivers.base import Capabilities, Deployment, Finding, ModelSpec, Observation, Phase
 from drivers.errors import DriverError, Rejected, Unavailable
-from drivers.llamacpp import command, log, options, process
+from drivers.llamacpp import command, find, log, options, process
 from drivers.llamacpp.edge import at_edge
 from drivers.llamacpp.health import Health, creating
 from drivers.llamacpp.life import deployment_of, ended, life_of, processes_of, read
@@ -95,6 +95,7 @@ class LlamaCppDriver:
                 raise Rejected(f"creating {deployment.name}: {folder.path} belongs to another deployment; left alone")
             if life_of(deployment, folder).seen is not None:
                 return self._adopt(deployment, folder)
+            find.find_server(self._settings)  # before a long pull that would be for nothing
             file = self._models.find(command.reference(deployment.spec))
             if file is None:
                 return self._pull(deployment)

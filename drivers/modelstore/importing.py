@@ -36,6 +36,7 @@ def import_file(store: ModelStore, path: Path, reference: Reference, mode: Mode)
     try:
         _check(paths)
         blobs = store.blobs()
+        blobs.discard_abandoned_imports()
         if mode == "copy":
             blobs.check_room(sum(part.stat().st_size for part in paths), str(path))
         files = tuple(_take(store, part, mode) for part in paths)

@@ -22,7 +22,7 @@ from reconciler.clock import SystemClock
 from reconciler.commands.project import Mistake, ProjectContext, durable_store, print_warning, say
 from reconciler.commands.up import exit_code, plan_now, print_problem, show
 from reconciler.engine import Engine, Manner
-from reconciler.errors import Refused
+from reconciler.errors import ReconcilerError, Refused
 from reconciler.moment import Removals
 from reconciler.plan import Action, Plan
 from reconciler.progress import Progress, Row, open_progress
@@ -101,6 +101,7 @@ def engine_for(
                 roll_out=getattr(arguments, "roll_out", False),
                 removals=Removals.CONFIRMED if confirmed else Removals.HELD,
                 forced=arguments.force,
+                anew=True,
             ),
             drivers=context.drivers,
             launch=LaunchWords(
@@ -141,12 +142,14 @@ def run_until_done(engine: Engine, progress: Progress, limit_s: float) -> PassRe
     deadline, told = clock.monotonic() + limit_s, set[str]()
     while True:
         result = engine.run_once()
-        for text in (*result.published.cautions, *result.published.repaired, *_errors(result)):
+        for text in (*result.published.cautions, *result.published.repaired, *_errors(result), *_failures(result)):
             if text not in told:
                 told.add(text)
                 progress.say(f"warning: {text}")
         if result.known is not None:
             progress.update(tuple(rows(result.known, clock.now())), clock.monotonic())
+        if result.stuck:
+            raise ReconcilerError(result.stuck)
         if not result.pending or clock.monotonic() >= deadline:
             return result
         clock.sleep(min(result.look_again_s, max(deadline - clock.monotonic(), 0.0), 5.0))
@@ -172,6 +175,13 @@ def row(record: DeploymentRecord, now: datetime) -> Row:
         endpoint=record.endpoint.url if record.endpoint and record.phase is Phase.READY else "",
         deployment=record.deployment.id,
     )
+
+
+def _failures(result: PassResult) -> Iterator[str]:
+    """Attempts that came to nothing, with the platform's words."""
+    for done in result.applied:
+        if done.step.action is Action.DELETE and done.step.cause.startswith("it failed"):
+            yield f"{done.step.model}: {done.step.cause}"
 
 
 def _errors(result: PassResult) -> Iterator[str]:

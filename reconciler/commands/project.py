@@ -218,8 +218,9 @@ def print_warning(text: str) -> None:
 
 
 def say(text: str) -> None:
-    """The answer of a command, on standard output."""
+    """The answer of a command, on standard output; at once, so that it stands before the progress that follows."""
     sys.stdout.write(text if text.endswith("\n") else text + "\n")
+    sys.stdout.flush()
 
 
 class Mistake(ReconcilerError):

@@ -167,7 +167,7 @@ def test_plan_as_markdown() -> None:
         "Plan: 1 to create, 1 unchanged.\n"
         "```\n"
     )
-    assert "A guard refused this plan" in plan_markdown(FULL)
+    assert "A guard refused part of this plan" in plan_markdown(FULL)
 
 
 @pytest.mark.parametrize("ticks", [1, 3, 4, 9])
