@@ -15,7 +15,8 @@ LONGEST = 60_000
 def plan_markdown(plan: Plan) -> str:
     """The plan under a heading of ours. Only our own words and numbers stand outside the fence."""
     counts = ", ".join(f"{count} {what}" for what, count in summary(plan).items() if count)
-    refused = "\n**A guard refused part of this plan; by hand nothing of it is done, a service does the rest.**\n" if plan.refusals else ""
+    sentence = "A guard refused part of this plan; by hand nothing of it is done, a service does the rest."
+    refused = f"\n**{sentence}**\n" if plan.refusals else ""
     return f"### Models: {counts or 'nothing to do'}\n{refused}\n{fenced(plan_text(plan))}"
 
 
