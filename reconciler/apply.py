@@ -94,7 +94,8 @@ class Applier:
         want = self._desired[step.model]
         old = self._known.deployments[step.deployment]
         record = intents.before_update(old, want.spec, self._clock())
-        if all(self._inert(record.driver, change.key) for change in step.changes):
+        confirmed = old.applied_digest in ("", old.deployment.spec.digest)
+        if confirmed and all(self._inert(record.driver, change.key) for change in step.changes):
             recorded = _closed(record, old)
             self._commit(PutDeployment(recorded), self._event("update", step, recorded))
             return Applied(step, recorded)

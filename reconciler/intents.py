@@ -71,9 +71,18 @@ def before_create(record: DeploymentRecord, now: datetime) -> DeploymentRecord:
     return replace(record, issued_at=now, request_open=True)
 
 
+UNCONFIRMED = "unconfirmed"
+"""No digest at all: from here on, the platform may have the old spec or the new one, also when the file goes back."""
+
+
 def before_update(record: DeploymentRecord, spec: ModelSpec, now: datetime) -> DeploymentRecord:
     return replace(
-        record, deployment=replace(record.deployment, spec=spec), issued_at=now, request_open=True, failure=""
+        record,
+        deployment=replace(record.deployment, spec=spec),
+        issued_at=now,
+        request_open=True,
+        failure="",
+        applied_digest=UNCONFIRMED,
     )
 
 

@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from drivers.base import ModelSpec
 from drivers.errors import Ambiguous, Denied, Unavailable
-from drivers.fake import REFUSED_FLAG
+from drivers.fake import REFUSED_FLAG, FakeDriver
 from reconciler.errors import Refused
-from reconciler.moment import Removals
+from reconciler.moment import Removals, Rules
 from reconciler.options import Level, Option
 from reconciler.plan import Action
 from state.store import Fenced, Held
@@ -557,3 +558,46 @@ def test_a_service_that_lost_its_last_model_is_restarted_too() -> None:
     world.commit(other=SMALL)
     world.passes()
     assert world.running.rolled_out == ["app", "app"]
+
+
+ONE, TWO = model_spec(runtime_flags=("--one",)), model_spec(runtime_flags=("--two",))
+IN_PLACE = Rules(capabilities=replace(FakeDriver.capabilities, updatable=frozenset({"runtime_flags"})), bake_s=60.0)
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("error", [Unavailable("throttled"), Ambiguous("timed out")])
+def test_an_update_that_was_not_confirmed_is_sent_again(moment: str, error: Exception) -> None:
+    world = World(llm=ONE)
+    world.start(rules={"fake": IN_PLACE})
+    world.passes()
+    world.platform.faults.append((moment, error))  # type: ignore[arg-type]
+    world.commit(llm=TWO)
+    world.passes()
+    assert _on_the_platform(world) == [TWO]
+
+
+def test_going_back_after_an_update_that_may_have_arrived_is_an_update_too() -> None:
+    world = World(llm=ONE)
+    world.start(rules={"fake": IN_PLACE})
+    world.passes()
+    world.platform.faults += [("after", Ambiguous("timed out")), ("before", Unavailable("throttled"))]
+    world.commit(llm=TWO)
+    world.engine.run_once()
+    world.commit(llm=ONE)
+    world.passes()
+    assert _on_the_platform(world) == [ONE]
+
+
+def test_an_edit_of_something_whose_creation_was_never_confirmed_reaches_the_platform() -> None:
+    world = World(llm=ONE)
+    world.start(rules={"fake": IN_PLACE})
+    world.platform.faults.append(("after", Ambiguous("timed out")))
+    world.engine.run_once()
+    world.platform.faults.append(("before", Ambiguous("timed out")))
+    world.commit(llm=TWO)
+    world.passes()
+    assert _on_the_platform(world) == [TWO]
+
+
+def _on_the_platform(world: World) -> list[ModelSpec]:
+    return [thing.deployment.spec for thing in world.platform.things.values() if thing.deployment is not None]

@@ -55,7 +55,7 @@ def test_what_is_to_be_deleted_serves_no_more() -> None:
 def test_an_update_is_open_until_the_platform_confirms_it() -> None:
     spec = model_spec(context_size=9)
     open_ = intents.before_update(deployment_record(applied_digest="old"), spec, LATER)
-    assert (open_.deployment.spec, open_.applied_digest, open_.request_open) == (spec, "old", True)
+    assert (open_.deployment.spec, open_.applied_digest, open_.request_open) == (spec, intents.UNCONFIRMED, True)
     done = intents.after_answer(open_, observation(), LATER)
     assert (done.applied_digest, done.request_open) == (spec.digest, False)
 
