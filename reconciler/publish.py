@@ -11,7 +11,8 @@ import hashlib
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -206,6 +207,23 @@ def refuse_foreign(override: Path) -> None:
     """Before anything is begun: raises NotOurs where the override file could not be written in the end anyway."""
     if read_stamp(override) is None and os.path.lexists(override):
         raise NotOurs(f"{override} is there and was not written by us: move it away, or choose another with --output")
+
+
+def clear_away(paths: Iterable[Path], stamp: Stamp, *, now: datetime) -> Iterator[str]:
+    """Remove those of the files that are ours, and the folders that this leaves empty in the service's own; a sentence
+    for each that has to stay."""
+    values = set[Path]()
+    for path in paths:
+        try:
+            if path.parent.is_dir():
+                remove_ours(path, stamp, now=now)
+        except ReconcilerError as error:
+            yield str(error)
+        if path.suffix == ".env":
+            values.add(path.parent)
+    for folder in sorted(values, key=lambda folder: len(folder.parts), reverse=True):
+        with suppress(OSError):  # not empty, or gone
+            folder.rmdir()
 
 
 def _is_ours(path: Path, stamp: Stamp) -> bool:

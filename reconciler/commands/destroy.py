@@ -45,6 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     reading, known = _what(context, arguments)
     names = sorted({record.deployment.model for record in known.deployments.values()})
     if not names:
+        _clear_away(context, known)
         say(f"nothing of {known.project} is deployed")
         return 0
     if not arguments.yes and not (
@@ -61,8 +62,38 @@ def run(arguments: argparse.Namespace) -> int:
     left = sorted({record.deployment.model for record in result.known.deployments.values()}) if result.known else names
     for step in result.plan.steps if result.plan else ():
         print_warning(f"{step.model}: {step.cause}")
+    if not left and result.known is not None:
+        _clear_away(context, result.known)
     say(f"still there: {', '.join(left)}" if left else f"destroyed: {', '.join(names)}")
     return 1 if left else 0
+
+
+def _clear_away(context: ProjectContext, known: Recorded) -> None:
+    """The files that were written for the project, where nothing is left that they could speak of. One that is not
+    ours any more stays, and is named."""
+    from contextlib import closing
+
+    from reconciler.clock import SystemClock
+    from reconciler.commands.project import durable_store
+    from reconciler.publish import clear_away
+    from reconciler.tenure import Tenure
+    from reconciler.wiring import holder
+    from reconciler.write import Stamp
+    from state.record import DropOutput
+
+    if not known.outputs:
+        return
+    clock = SystemClock()
+    with closing(durable_store(context.settings)) as store:
+        tenure = Tenure(store, known.project, holder(), clock.monotonic)
+        try:
+            known = store.load(known.project)
+            stamp = Stamp(store.lineage, known.project, tenure.lease.epoch, known.serial)
+            for trouble in clear_away(map(Path, known.outputs), stamp, now=clock.now()):
+                print_warning(trouble)
+            store.commit(tenure.lease, [DropOutput(path) for path in known.outputs])
+        finally:
+            tenure.release()
 
 
 def _what(context: ProjectContext, arguments: argparse.Namespace) -> tuple[Reading, Recorded]:

@@ -246,7 +246,7 @@ def _resident(desk: Desk, *, running: bool, **given: object) -> int | None:
 def test_a_model_that_a_server_runs_with_is_not_removed(desk: Desk) -> None:
     """Its next start would have failed, and nobody would have known why."""
     for name in ("tiny", "other"):
-        file = write_gguf(desk.work / f"{name}.gguf", LLAMA | {"general.name": name})
+        file = write_gguf(desk.work / f"{name}.gguf", {**LLAMA, "general.name": name})
         assert desk.reconcile("models", "import", str(file), "--as", f"ai/{name}").code == 0
     lock = _resident(desk, running=True, spec=model_spec("docker.io/ai/tiny:latest"))
     assert lock is not None

@@ -334,8 +334,42 @@ def test_destroy_deletes_everything_and_says_what(impatient: Desk, platform: Fak
     done = impatient.reconcile("destroy", "--yes", "--quiet")
     assert (done.code, done.out) == (0, "destroyed: llm\n")
     assert _known(impatient).deployments == {}
-    assert "LLM_URL" not in (impatient.work / "compose.models.yaml").read_text(encoding="utf-8")
     assert impatient.reconcile("destroy", "--yes").out == "nothing of demo is deployed\n"
+
+
+def test_destroy_takes_its_files_along(impatient: Desk, platform: FakePlatform) -> None:
+    impatient.compose()
+    impatient.reconcile("--quiet")
+    values = impatient.state.parent / "projects" / "demo"
+    assert (values / "app.env").exists()
+    impatient.reconcile("destroy", "--yes", "--quiet")
+    assert [path.name for path in impatient.work.iterdir()] == ["compose.yaml"]
+    assert not values.exists()
+    assert _known(impatient).outputs == {}
+    assert impatient.reconcile("--quiet").code == 0, "and it can begin again"
+
+
+def test_files_that_a_destroy_left_behind_are_removed_by_the_next(
+    impatient: Desk, platform: FakePlatform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    impatient.compose()
+    impatient.reconcile("--quiet")
+    with monkeypatch.context() as dying:
+        dying.setattr("reconciler.commands.destroy._clear_away", lambda context, known: None)
+        impatient.reconcile("destroy", "--yes", "--quiet")
+    assert (impatient.work / "compose.models.yaml").exists()
+    assert impatient.reconcile("destroy", "--yes").out == "nothing of demo is deployed\n"
+    assert not (impatient.work / "compose.models.yaml").exists()
+
+
+def test_destroy_leaves_a_file_that_is_not_ours_any_more(impatient: Desk, platform: FakePlatform) -> None:
+    impatient.compose()
+    impatient.reconcile("--quiet")
+    values = impatient.state.parent / "projects" / "demo" / "app.env"
+    values.unlink()
+    values.with_name("mine.env").write_text("A=b\n", encoding="utf-8")
+    impatient.reconcile("destroy", "--yes", "--quiet")
+    assert values.with_name("mine.env").read_text(encoding="utf-8") == "A=b\n"
 
 
 def test_destroy_asks_first(desk: Desk, platform: FakePlatform, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -362,7 +396,7 @@ def test_destroy_needs_no_compose_file_when_the_project_is_named(
     assert "`reconcile destroy -p NAME` deletes a project without its files" in done.err
     assert impatient.reconcile("destroy", "--yes", "-p", "demo", "--quiet").out == "destroyed: llm\n"
     assert platform.things == {} or all(thing.gone_at for thing in platform.things.values())
-    assert "LLM_URL" not in (impatient.work / "compose.models.yaml").read_text(encoding="utf-8")
+    assert not (impatient.work / "compose.models.yaml").exists()
 
 
 def test_destroy_by_name_does_not_touch_the_project_that_lies_here(

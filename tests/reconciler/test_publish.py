@@ -13,7 +13,7 @@ import pytest
 from drivers.base import Endpoint
 from reconciler.compose.project import Project
 from reconciler.ports import Published
-from reconciler.publish import FileOutputs, Places, refuse_foreign, values_file
+from reconciler.publish import FileOutputs, Places, clear_away, refuse_foreign, values_file
 from reconciler.write import NotOurs, NotWritten, Outranked, Stamp, read_stamp
 from state.record import OutputRecord
 from tests.builders import LINEAGE, NOON, at, endpoint, keyed_endpoint, project, service
@@ -292,3 +292,16 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     given: dict[str, Any] = {"lineage": LINEAGE, "epoch": 1, "serial": 1, "now": NOON, "recorded": {}}
     with pytest.raises(NotWritten, match="cannot be made"):
         FileOutputs(places).publish(ONE, {"llm": endpoint()}, {}, **given)
+
+
+def test_clearing_away_names_what_is_somebody_elses_and_takes_the_rest(folder: _Folder) -> None:
+    folder.publish(llm=folder.keyed())
+    folder.env().write_text("A=b\n", encoding="utf-8")
+    paths = [Path(path) for path in folder.recorded]
+    (said,) = clear_away(paths, Stamp(LINEAGE, "demo", 2, 2), now=NOON)
+    assert str(folder.env()) in said
+    assert [path for path in paths if path.exists()] == [folder.env()]
+    assert not folder.env("app", "keys").parent.exists()
+    folder.env().unlink()
+    assert list(clear_away(paths, Stamp(LINEAGE, "demo", 2, 2), now=NOON)) == []
+    assert not folder.places.values.exists()
