@@ -51,6 +51,8 @@ class FakePlatform:
     """The platform does not answer at all."""
     faults: list[tuple[Literal["before", "after"], DriverError]] = field(default_factory=list)
     """Each is used up by one mutating call: raised before, or after, the call took effect."""
+    strangers: set[str] = field(default_factory=set)
+    """Names of things that are somebody else's."""
     capacity: int | None = None
     """How many things there is room for; None for any number. What is beyond is refused as `Exhausted`."""
 
