@@ -1,11 +1,13 @@
 """Whether this host, as it is at this moment, has what a spec asks for. Pure: the host is a value.
 
-A replacement runs beside what it replaces, so only what is free now counts.
+A replacement runs beside what it replaces, so only what is free now counts, less what other servers still take.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from drivers import flags, values
 from drivers.base import ModelSpec
@@ -14,34 +16,88 @@ from drivers.llamacpp import command, host, memory
 from drivers.llamacpp.models import ModelFile
 
 
+class Claim(NamedTuple):
+    """What another server of ours needs, and has of it already. All in bytes."""
+
+    spec: ModelSpec
+    file: str
+    """Its weights; servers that map the same file share them."""
+    weights: int
+    """In the host's memory."""
+    working: int
+    """The cache and the working memory, in the host's memory."""
+    held: int = 0
+    """What its process has by now and nobody can push out."""
+    on_devices: int = 0
+    """What it will still take of the devices."""
+
+
+class Takes(NamedTuple):
+    """What a model takes of the host's memory and of its devices; nothing of what it does not lie on."""
+
+    host: memory.Need
+    devices: memory.Need
+
+
+_NOTHING = memory.Need(weights=0, cache=0, work=0)
+
+
 def narrow(have: host.Host, spec: ModelSpec) -> host.Host:
     """The host with those devices only that the spec leaves to the server: `llamacpp.device`, or the flag."""
-    named = spec.options.get("llamacpp.device") or flags.value_of(spec.runtime_flags, "--device")
-    if named is None:
+    wanted = _devices_named(spec)
+    if wanted is None:
         return have
-    wanted = {name.strip() for name in named.split(",")}
     return replace(have, devices=tuple(device for device in have.devices if device.name in wanted))
 
 
-def check(spec: ModelSpec, file: ModelFile, have: host.Host) -> None:
-    """Raise Exhausted, with the numbers and what to lower, for a spec that this host cannot serve now."""
-    _check_wishes(spec, have)
-    wanted = command.sizes(spec, file)
+def takes(spec: ModelSpec, file: ModelFile, have: host.Host) -> Takes:
+    """What the model takes, by estimate."""
     cache_k, cache_v = (
         flags.value_of(spec.runtime_flags, f"--cache-type-{kind}")
         or spec.options.get(f"llamacpp.cache-type-{kind}", "f16")
         for kind in ("k", "v")
     )
-    need = memory.need(file.header, wanted.total_context, cache_k=cache_k, cache_v=cache_v)
+    need = memory.need(file.header, command.sizes(spec, file).total_context, cache_k=cache_k, cache_v=cache_v)
     layers = spec.options.get("llamacpp.gpu-layers")
     share = memory.layers_on_devices(file.header, layers) if have.devices else 0.0
-    if share:
+    return Takes(
+        host=need.share(1 - share) if share < 1 else _NOTHING, devices=need.share(share) if share else _NOTHING
+    )
+
+
+def check(spec: ModelSpec, file: ModelFile, have: host.Host, claims: Sequence[Claim] = ()) -> Takes:
+    """What the model takes. Raises Exhausted, with the numbers and what to lower, for a spec that this host cannot
+    serve now, beside the servers that have `claims` on it."""
+    _check_wishes(spec, have)
+    taken, context = takes(spec, file, have), command.sizes(spec, file).total_context
+    if taken.devices.total:
         split = [float(part) for part in spec.options.get("llamacpp.tensor-split", "").split(",") if part.strip()]
         free = memory.usable([device.free_bytes for device in have.devices], split)
-        _refuse_shortage(memory.shortage(need.share(share), free, "the GPU", context=wanted.total_context))
-    if share < 1:
-        rest = need.share(1 - share)
-        _refuse_shortage(memory.shortage(rest, have.free_bytes, "this host", context=wanted.total_context))
+        promised = sum(claim.on_devices for claim in claims if _share_devices(claim.spec, spec))
+        _refuse_shortage(taken.devices, free, promised, "the GPU", context)
+    if taken.host.total:
+        _refuse_shortage(taken.host, have.free_bytes, _promised(claims, str(file.path)), "this host", context)
+    return taken
+
+
+def _promised(claims: Sequence[Claim], file: str) -> int:
+    """Of the host's memory. Weights that several servers map are there once, and this model brings its own."""
+    total, counted = 0, {file}
+    for claim in claims:
+        weights = 0 if claim.file in counted else claim.weights
+        counted.add(claim.file)
+        total += max(0, weights + claim.working - claim.held)
+    return total
+
+
+def _devices_named(spec: ModelSpec) -> set[str] | None:
+    named = spec.options.get("llamacpp.device") or flags.value_of(spec.runtime_flags, "--device")
+    return None if named is None else {name.strip() for name in named.split(",")}
+
+
+def _share_devices(one: ModelSpec, other: ModelSpec) -> bool:
+    first, second = _devices_named(one), _devices_named(other)
+    return first is None or second is None or not first.isdisjoint(second)
 
 
 def _check_wishes(spec: ModelSpec, have: host.Host) -> None:
@@ -67,6 +123,8 @@ def _has(devices: tuple[host.Device, ...], wish: values.Accelerator) -> bool:
     return sum(all(part in title for part in parts) for title in titles) >= wish.count
 
 
-def _refuse_shortage(text: str) -> None:
+def _refuse_shortage(wanted: memory.Need, free: int, promised: int, where: str, context: int) -> None:
+    beside = f"{where}, beside its other servers," if promised else where
+    text = memory.shortage(wanted, max(0, free - promised), beside, context=context)
     if text:
         raise Exhausted(f"the model does not fit: {text}")

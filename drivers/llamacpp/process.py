@@ -177,6 +177,17 @@ def forbid_core_dumps(pid: int) -> None:
         return  # gone already, or hardened by the operator to the same effect
 
 
+def held_bytes(pid: int, ticks: int) -> int:
+    """Memory of exactly that process which nobody can push out: its own, shared, or locked. Mapped files are not."""
+    try:
+        lines = (_PROC / str(pid) / "status").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return 0
+    if _began(pid) != ticks:
+        return 0
+    return sum(int(line.split()[1]) << 10 for line in lines if line.startswith(("RssAnon:", "RssShmem:", "VmLck:")))
+
+
 def boot_id() -> str:
     """The identity of this run of the kernel."""
     return (_PROC / "sys/kernel/random/boot_id").read_text(encoding="ascii").strip()

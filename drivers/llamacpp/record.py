@@ -25,7 +25,13 @@ class RunRecord:
     """`chat`, `embedding` or `rerank`: what kind of request it must answer to be ready."""
     keyed: bool = True
     """Clients must send the key."""
-    argv_digest: str = ""
+    file: str = ""
+    """Its weights."""
+    weights_bytes: int = 0
+    """Of the host's memory, by the estimate it was started with; so are the next two."""
+    working_bytes: int = 0
+    device_bytes: int = 0
+    """Of the devices, all in all."""
     boot: str = ""
     """The boot id of the kernel the start was made under; processes do not outlive it."""
     started_at: str = ""

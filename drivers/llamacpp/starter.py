@@ -9,14 +9,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
 from drivers.base import Deployment
 from drivers.errors import Ambiguous, Denied, Exhausted
 from drivers.llamacpp import command, find, fit, host, log, options, process
+from drivers.llamacpp.claims import claims
 from drivers.llamacpp.models import ModelFile
 from drivers.llamacpp.record import RunRecord, encode_deployment
 from drivers.llamacpp.rundir import RunFolder, Unreadable, folders
@@ -37,6 +39,8 @@ class Starter:
     clock: Callable[[], datetime]
     monotonic: Callable[[], float]
     start: process.Start
+    deciding: threading.Lock = field(default_factory=threading.Lock)
+    """Two that start at once must not be given the same memory and the same port."""
 
     def begin(
         self, deployment: Deployment, folder: RunFolder, file: ModelFile, lock: int, previous: RunRecord | None
@@ -49,26 +53,30 @@ class Starter:
         server = find.find_server(self.settings)
         environment = self._environment(deployment, folder)
         have = fit.narrow(host.survey(server, environment), deployment.spec)
-        fit.check(deployment.spec, file, have)
-        record = self._record(deployment, folder, file, previous)
-        words = command.build(
-            deployment.spec,
-            file,
-            _place(record, folder),
-            offload=bool(have.devices),
-            knows=lambda option: find.knows(server, option),
-        )
-        argv = (str(server), *words)
-        record = replace(record, argv_digest=hashlib.sha256(json.dumps(argv).encode()).hexdigest()[:12])
+        with self.deciding:
+            takes = fit.check(deployment.spec, file, have, claims(folder.path.parent, but=deployment.id))
+            record = self._record(deployment, folder, file, previous, takes)
+            words = command.build(
+                deployment.spec,
+                file,
+                _place(record, folder),
+                offload=bool(have.devices),
+                knows=lambda option: find.knows(server, option),
+            )
+            self._prepare(folder, record, previous)
+        return self._spawn((str(server), *words), environment, folder, lock, record)
+
+    def _prepare(self, folder: RunFolder, record: RunRecord, previous: RunRecord | None) -> None:
+        """Everything that must be written before the process exists; the record last: it holds port and memory."""
+        kept = _kept_key(record.deployment, folder)
         if previous is not None and log.port_was_taken(folder.log):
             # Whoever took the port may have been shown the key, by us or by a client.
             folder.key_file.unlink(missing_ok=True)
-            _kept_key(deployment, folder).unlink(missing_ok=True)
+            kept.unlink(missing_ok=True)
         if record.keyed:
-            folder.key(_kept_key(deployment, folder))
+            folder.key(kept)
         folder.clear_marks()
         folder.write(record)
-        return self._spawn(argv, environment, folder, lock, record)
 
     def _spawn(
         self, argv: tuple[str, ...], environment: Mapping[str, str], folder: RunFolder, lock: int, record: RunRecord
@@ -93,7 +101,12 @@ class Starter:
             ) from trouble
 
     def _record(
-        self, deployment: Deployment, folder: RunFolder, file: ModelFile, previous: RunRecord | None
+        self,
+        deployment: Deployment,
+        folder: RunFolder,
+        file: ModelFile,
+        previous: RunRecord | None,
+        takes: fit.Takes,
     ) -> RunRecord:
         address = options.address(deployment.spec, self.settings)
         preferred, taken = _ports(deployment, folder, previous)
@@ -108,6 +121,10 @@ class Starter:
             model_id=deployment.spec.model,
             purpose=command.purpose(deployment.spec, file),
             keyed=options.needs_key(deployment.spec),
+            file=str(file.path),
+            weights_bytes=takes.host.weights,
+            working_bytes=takes.host.cache + takes.host.work,
+            device_bytes=takes.devices.total,
             boot=process.boot_id(),
             started_at=self.clock().isoformat(timespec="seconds"),
             started_tick_s=self.monotonic(),

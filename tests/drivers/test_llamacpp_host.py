@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import mmap
+import os
 import re
 import threading
 from pathlib import Path
@@ -12,7 +14,7 @@ import pytest
 
 from drivers import probe
 from drivers.errors import Exhausted
-from drivers.llamacpp import fit, host, locks, log, memory
+from drivers.llamacpp import fit, host, locks, log, memory, process
 from drivers.llamacpp.settings import LlamaCppSettings, bridge_address, is_loopback
 from drivers.modelstore.gguf import GgufHeader
 from tests import builders
@@ -123,12 +125,85 @@ def test_a_host_that_lacks_something_says_what(have: host.Host, given: dict[str,
 
 
 def test_a_smaller_cache_makes_room() -> None:
-    big = {"context_size": 16384}
+    big: dict[str, Any] = {"context_size": 16384}
     have, file = machine(free_gb=7), File(path=Path("/m"), header=llama_8b())
     with pytest.raises(Exhausted, match="cache-type-k"):
         fit.check(builders.model_spec(**big), file, have)
     fit.check(builders.model_spec(**big, runtime_flags=("-ctk", "q8_0", "-ctv", "q8_0")), file, have)
     fit.check(builders.model_spec(**big, options={"llamacpp.cache-type-k": "q4_0"}), file, have)
+
+
+def claim(file: str = "/other", **given: Any) -> fit.Claim:
+    values: dict[str, Any] = {"spec": builders.model_spec(), "file": file, "weights": 5 * GB, "working": GB} | given
+    return fit.Claim(**values)
+
+
+SIX_GB = File(path=Path("/m"), header=llama_8b())
+"""With its context of 2048 tokens and working memory: 5.4 GB."""
+
+
+@pytest.mark.parametrize(
+    ("free_gb", "claims"),
+    [
+        (6, []),
+        (12, [claim()]),
+        (6.5, [claim(file="/m")]),  # the same weights, mapped by both
+        (6, [claim(held=6 * GB)]),  # a server without mmap: what it has is missing from what is free
+        (6, [claim(held=9 * GB)]),  # the estimate was too low: nobody gets memory for that
+        (12, [claim(), claim(held=6 * GB)]),
+        (13, [claim(), claim()]),  # two servers of one file
+    ],
+)
+def test_what_fits_beside_the_other_servers_is_taken(free_gb: float, claims: list[fit.Claim]) -> None:
+    fit.check(builders.model_spec(context_size=2048), SIX_GB, machine(free_gb=free_gb), claims)
+
+
+@pytest.mark.parametrize(
+    ("free_gb", "claims"),
+    [
+        (11, [claim()]),  # just started, nothing shows yet
+        (10, [claim(held=GB)]),  # it serves: its weights are page cache, which looks free
+        (6, [claim(file="/m")]),
+        (16, [claim("/one"), claim("/two")]),
+    ],
+)
+def test_three_models_of_which_one_fits_do_not_all_start(free_gb: float, claims: list[fit.Claim]) -> None:
+    with pytest.raises(Exhausted, match="this host, beside its other servers, has"):
+        fit.check(builders.model_spec(context_size=2048), SIX_GB, machine(free_gb=free_gb), claims)
+
+
+@pytest.mark.parametrize(("named", "fits"), [(None, False), ("CUDA1", True), ("CUDA0,CUDA1", False)])
+def test_a_server_that_loads_still_takes_its_devices(named: str | None, fits: bool) -> None:
+    loading = claim(spec=builders.model_spec(options={"llamacpp.device": named} if named else {}), on_devices=18 * GB)
+    spec = builders.model_spec(context_size=2048, options={"llamacpp.device": "CUDA0"})
+    have = fit.narrow(machine(card(0, 20), card(1, 20)), spec)
+    if fits:
+        fit.check(spec, SIX_GB, have, [loading])
+    else:
+        with pytest.raises(Exhausted, match=r"the GPU, beside its other servers, has 2\.0 GB"):
+            fit.check(spec, SIX_GB, have, [loading])
+
+
+def test_what_a_process_holds_is_that_of_exactly_this_process() -> None:
+    me = process.look(os.getpid())
+    assert me is not None
+    before = process.held_bytes(me.pid, me.ticks)
+    ballast = bytearray(os.urandom(1)) * (64 << 20)
+    assert process.held_bytes(me.pid, me.ticks) - before > 60 << 20
+    assert len(ballast) == 64 << 20
+    assert process.held_bytes(me.pid, me.ticks + 1) == 0
+    assert process.held_bytes(1 << 30, 0) == 0
+
+
+def test_a_mapped_file_is_not_held(tmp_path: Path) -> None:
+    me = process.look(os.getpid())
+    assert me is not None
+    file = tmp_path / "weights"
+    file.write_bytes(b"x" * (64 << 20))
+    with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        before = process.held_bytes(me.pid, me.ticks)
+        assert sum(mapped[at] for at in range(0, len(mapped), 4096)) > 0
+        assert process.held_bytes(me.pid, me.ticks) - before < 8 << 20
 
 
 def test_the_servers_list_of_devices_is_read() -> None:

@@ -10,21 +10,23 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from drivers import probe
-from drivers.base import Auth, Observation, Phase
+from drivers.base import Auth, Deployment, Observation, Phase
 from drivers.errors import Denied, Exhausted, Rejected, Unavailable
-from drivers.llamacpp import process
+from drivers.llamacpp import host, memory, process
+from drivers.llamacpp.claims import claims
 from drivers.llamacpp.driver import LlamaCppDriver
 from drivers.llamacpp.settings import bridge_address
 from drivers.modelstore.store import ModelStore
 from tests import parts
 from tests.drivers import crashing
-from tests.drivers.llamas import Llamas, environment_of, llamas, words_of
+from tests.drivers.llamas import Llamas, environment_of, freeze, llamas, words_of
 
 pytestmark = pytest.mark.llama
 ROOT = Path(__file__).resolve().parents[2]
@@ -262,6 +264,91 @@ def test_a_model_that_cannot_fit_is_refused_with_the_numbers(platform: Llamas) -
         platform.driver.create(deployment)
     assert platform.things(deployment) == 0
     assert platform.driver.observe(deployment).phase is Phase.ABSENT
+
+
+def _asleep(launch: process.Launch) -> int:
+    """A server that was started and has not read a byte of its model."""
+    return process.start(replace(launch, argv=("/bin/sleep", "600")))
+
+
+def _room_for(count: float, platform: Llamas, monkeypatch: pytest.MonkeyPatch) -> None:
+    """This host has as much memory as so many of the models need."""
+    need = memory.need(platform.shelf.files["ai/smollm2"].header, 512).total
+    monkeypatch.setattr(host, "survey", lambda *_: host.Host(total_bytes=64 << 30, free_bytes=int(count * need)))
+
+
+def _with_other_files(platform: Llamas, *models: str) -> LlamaCppDriver:
+    """Models of the same size in files of their own, and servers that do nothing with them."""
+    weights = platform.shelf.files["ai/smollm2"]
+    for model in models:
+        platform.shelf.files[model] = replace(weights, path=Path("/models") / model)
+    return LlamaCppDriver(platform.settings, platform.shelf, start=_asleep)
+
+
+def test_servers_that_were_just_started_have_their_memory_already(
+    platform: Llamas, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three models that each needed 60 % of the memory were all started, as none of it was missing yet."""
+    driver = _with_other_files(platform, "ai/a", "ai/b")
+    _room_for(1.6, platform, monkeypatch)
+    first, second = platform.deployment(1, model="ai/a"), platform.deployment(2, model="ai/b")
+    driver.create(first)
+    with pytest.raises(Exhausted, match="beside its other servers"):
+        driver.create(second)
+    assert driver.create(first).phase is Phase.CREATING, "it stands in nobody's way but others'"
+    platform.until(driver.delete, first, Phase.ABSENT)
+    assert driver.create(second).phase is Phase.CREATING
+
+
+def test_two_that_start_at_once_are_not_given_the_same_memory_or_port(
+    platform: Llamas, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"ai/{letter}" for letter in "abcdef"]
+    driver = _with_other_files(platform, *names)
+    _room_for(2.5, platform, monkeypatch)
+    deployments = [platform.deployment(number, model=model) for number, model in enumerate(names, 1)]
+
+    def create(deployment: Deployment) -> bool:
+        try:
+            driver.create(deployment)
+        except Exhausted:
+            return False
+        return True
+
+    with ThreadPoolExecutor(6) as pool:
+        started = list(pool.map(create, deployments))
+    assert sum(started) == 2
+    ports = {platform.record(each).port for each, runs in zip(deployments, started, strict=True) if runs}
+    assert len(ports) == 2
+
+
+def test_a_replacement_maps_the_same_weights(platform: Llamas, monkeypatch: pytest.MonkeyPatch) -> None:
+    driver = _with_other_files(platform)
+    needed = memory.need(platform.shelf.files["ai/smollm2"].header, 512)
+    _room_for(1 + (needed.cache + needed.work) / needed.total + 0.01, platform, monkeypatch)
+    for number in (1, 2):
+        assert driver.create(platform.deployment(number)).phase is Phase.CREATING
+
+
+def test_one_that_was_asked_to_stop_stands_in_nobodys_way(platform: Llamas, monkeypatch: pytest.MonkeyPatch) -> None:
+    driver = _with_other_files(platform, "ai/a", "ai/b")
+    _room_for(1.6, platform, monkeypatch)
+    leaving = platform.deployment(1, model="ai/a")
+    driver.create(leaving)
+    freeze(platform.processes(leaving)[0])  # it takes its time
+    assert driver.delete(leaving).phase is Phase.DELETING
+    assert driver.create(platform.deployment(2, model="ai/b")).phase is Phase.CREATING
+
+
+def test_a_real_server_holds_what_is_counted_as_held(platform: Llamas) -> None:
+    """Its cache is its own from the start; mapped weights are not, and stay promised to it."""
+    deployment, _ = platform.ready()
+    (claim,) = claims(platform.settings.run_root, but="")
+    (server,) = platform.processes(deployment)
+    needed = memory.need(platform.shelf.files["ai/smollm2"].header, 512)
+    assert (claim.weights, claim.working) == (needed.weights, needed.cache + needed.work)
+    assert claim.held == process.held_bytes(server.pid, server.ticks) > needed.cache
+    assert claims(platform.settings.run_root, but=deployment.id) == ()
 
 
 def test_without_a_llama_server_the_message_says_how_to_get_one(tmp_path: Path) -> None:
