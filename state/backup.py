@@ -1,7 +1,8 @@
 """Copies of a state, and the two ways back after a loss: from a copy, or empty under the same identity.
 
-Both ways are safe because of what a pass does first: it adopts what carries our tags, and never sweeps a thing merely
-because the state does not know it. Both need `acquire(…, floor=…)` with the epoch of the last override file.
+Both ways (`reconcile recover`) are safe because of what a pass does first: it adopts what carries our tags, and never
+sweeps a thing merely because the state does not know it. Both need `acquire(…, floor=…)` with the epoch of the last
+override file.
 """
 
 from __future__ import annotations

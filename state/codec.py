@@ -36,7 +36,7 @@ def decode(kind: type[_Record], text: str) -> _Record:
         value = json.loads(text)
         version = value.pop("v")
     except (ValueError, KeyError, AttributeError, TypeError) as exc:
-        raise StateDamaged(f"a stored {kind.__name__} cannot be read; restore a backup of the state") from exc
+        raise StateDamaged(f"a stored {kind.__name__} cannot be read; `reconcile recover` puts a copy back") from exc
     if not isinstance(version, int) or version > FORMAT_VERSION:
         raise _newer(kind, f"format {version!r}, this release knows {FORMAT_VERSION}")
     record: _Record = _plan(kind).decode(value)
@@ -201,4 +201,4 @@ def _newer(kind: type, what: str) -> StateDamaged:
 
 
 def _unsound(kind: type, why: str) -> StateDamaged:
-    return StateDamaged(f"a stored {kind.__name__} is not sound ({why}); restore a backup of the state")
+    return StateDamaged(f"a stored {kind.__name__} is not sound ({why}); `reconcile recover` puts a copy back")

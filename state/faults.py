@@ -37,7 +37,7 @@ def as_state_error(exc: sqlite3.Error, database: Path) -> StateError:
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM | sqlite3.SQLITE_AUTH:
             return _read_only(database)
         case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
-            return StateDamaged(f"the state {database} is damaged ({exc}); restore a backup (`reconcile doctor` helps)")
+            return StateDamaged(f"the state {database} is damaged ({exc}); `reconcile recover` puts a copy back")
         case sqlite3.SQLITE_CANTOPEN if not _writable(database):
             # SQLite wants files of its own beside the database, and says no more than this when it cannot make them.
             return _read_only(database)

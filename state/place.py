@@ -122,8 +122,8 @@ class Place(NamedTuple):
 
     def _way_out(self) -> str:
         return (
-            "What it had made may still be running. `reconcile doctor` shows the ways back: "
-            f"a copy from {self.backups}, or beginning again under the identity in {self.marker}"
+            "What it had made may still be running. `reconcile recover` puts the newest copy back; without one, "
+            "`reconcile recover --empty` begins again under the same identity and finds what runs by its marks"
         )
 
 

@@ -28,7 +28,7 @@ def unseal(kind: type[_Record], body: str, crc: int) -> _Record:
     """The record of a row. Raises StateDamaged when its checksum does not fit."""
     if zlib.crc32(body.encode()) != crc:
         raise StateDamaged(
-            f"a stored {kind.__name__} has changed outside the reconciler; restore a backup of the state"
+            f"a stored {kind.__name__} has changed outside the reconciler; `reconcile recover` puts a copy back"
         )
     return decode(kind, body)
 

@@ -98,13 +98,13 @@ def read_meta(connection: sqlite3.Connection, database: Path) -> Meta:
         raise StateDamaged(f"{database} is a database of something else; give the path of the state's file")
     (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if verdict != "ok":
-        raise StateDamaged(f"the state {database} is damaged ({verdict}); restore a backup (`reconcile doctor` helps)")
+        raise StateDamaged(f"the state {database} is damaged ({verdict}); `reconcile recover` puts a copy back")
     try:
         row = connection.execute("SELECT lineage, schema_version FROM meta").fetchone()
     except sqlite3.OperationalError:
         row = None
     if row is None:
-        raise StateDamaged(f"the state {database} has lost its identity; restore a backup (`reconcile doctor` helps)")
+        raise StateDamaged(f"the state {database} has lost its identity; `reconcile recover` puts a copy back")
     return Meta(*row)
 
 

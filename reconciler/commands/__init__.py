@@ -24,6 +24,7 @@ COMMANDS = {
     "explain": ("validate", "the same for one model, in full"),
     "drivers": ("drivers", "the platforms and what this installation can do with them"),
     "doctor": ("doctor", "check this host and the state, and say what to mend"),
+    "recover": ("recover", "put a lost or damaged record back, or begin again with what runs"),
     "models": ("models", "pull, import, list and remove model files of this host"),
     "render": ("render", "print the override file, or a service's variables"),
     "destroy": ("destroy", "delete every model of the project"),
@@ -52,7 +53,7 @@ _WITH_VALUE = frozenset(
     (
         *("-f", "--file", "-p", "--project-name", "--profile", "--env-file", "--project-directory"),
         *("--config", "--state", "--allow-variable", "--format", "--output", "--timeout"),
-        *("--service", "--limit", "-n", "--lines", "--deployment", "--as", "--mode"),
+        *("--service", "--limit", "-n", "--lines", "--deployment", "--as", "--mode", "--from"),
     )
 )
 """Options of any command whose next word is their value: before the command, that word is not the command."""

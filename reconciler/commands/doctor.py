@@ -8,11 +8,15 @@ import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 from drivers.errors import DriverError
 from reconciler.commands.project import add_settings_arguments, say, settings_from
 from reconciler.settings import Settings
 from reconciler.text import clean
+
+if TYPE_CHECKING:
+    from drivers.llamacpp.residents import Resident
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
 def checks(settings: Settings) -> Iterator[Check]:
     """Each look on its own: one that fails hides no other."""
     yield _state(settings)
+    yield from _strangers(settings)
     yield _server(settings)
     yield _models(settings)
     yield _command("git", "install git: the service reads commits", needed=True)
@@ -59,10 +64,10 @@ def _state(settings: Settings) -> Check:
 
     try:
         with closing(open_store(settings.state, readonly=True)) as store:
-            count = len(store.projects())
+            count = len([store.load(name) for name in store.projects()])
             text = f"{settings.state}, lineage {store.lineage}, {count} project{'' if count == 1 else 's'}"
     except StateLost as error:
-        return Check("state", False, f"{error}. {_copies(settings)}")
+        return Check("state", False, f"{error} ({_copies(settings)})")
     except StateMissing:
         return Check("state", True, f"none yet at {settings.state}; the first run makes it")
     except StateError as error:
@@ -74,11 +79,8 @@ def _copies(settings: Settings) -> str:
     from state.backup import backups
     from state.open import state_path
 
-    path = state_path(settings.state)
-    found = backups(path)
-    if not found:
-        return f"There is no copy; to begin again, move {path}.lineage away: what runs is then nobody's"
-    return f"The newest of {len(found)} here: stop every reconciler, then copy {found[0]} to {path}"
+    found = backups(state_path(settings.state))
+    return f"the newest of {len(found)} copies: {found[0]}" if found else "there is no copy"
 
 
 def _server(settings: Settings) -> Check:
@@ -90,6 +92,33 @@ def _server(settings: Settings) -> Check:
         return Check("llama-server", True, str(find_server(given)))
     except DriverError as error:
         return Check("llama-server", False, str(error))
+
+
+def _strangers(settings: Settings) -> Iterator[Check]:
+    """Servers of another record than the present one: nobody looks after them, and nobody ends them."""
+    from contextlib import closing
+
+    from drivers.llamacpp.residents import residents
+    from state.open import open_store
+    from state.store import StateError
+
+    try:
+        with closing(open_store(settings.state, readonly=True)) as store:
+            lineage = store.lineage
+        for one in residents(settings.run_dir):
+            if one.deployment.lineage != lineage:
+                yield Check("server of another record", False, _stranger(one), needed=False)
+    except (StateError, OSError):
+        return  # without a record nobody can say whose they are
+
+
+def _stranger(one: Resident) -> str:
+    ending = f"end it with `kill {one.pid}` and " if one.lives and one.pid is not None else ""
+    state = "runs" if one.lives else "does not run"
+    return (
+        f"{one.deployment.model} of project {one.deployment.project} (lineage {one.deployment.lineage}) {state}; "
+        f"unless another --state looks after it, {ending}remove {one.folder}"
+    )
 
 
 def _models(settings: Settings) -> Check:

@@ -138,7 +138,7 @@ def test_a_lost_state_is_said_and_not_begun_anew(deployed: Desk) -> None:
     assert not deployed.state.exists()
     done = deployed.reconcile("doctor")
     assert done.code == 1
-    assert "There is no copy" in done.out
+    assert "there is no copy" in done.out
 
 
 def test_config_says_what_was_read(desk: Desk) -> None:

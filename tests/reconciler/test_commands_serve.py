@@ -171,7 +171,8 @@ def test_the_service_copies_the_record_and_doctor_finds_the_copy(desk: Desk) -> 
         desk.state.with_name(name).unlink(missing_ok=True)
     done = desk.reconcile("doctor")
     assert done.code == 1
-    assert f"copy {copy} to {desk.state}" in done.out
+    assert f"the newest of 1 copies: {copy}" in done.out
+    assert "`reconcile recover`" in done.out
 
 
 def test_a_service_without_projects_says_what_to_write(desk: Desk) -> None:

@@ -48,7 +48,7 @@ def test_missing_state_is_not_made_by_opening(tmp_path: Path) -> None:
 def test_deleted_state_beside_its_marker_is_lost_not_new(bench: SqliteBench) -> None:
     bench.place.database.unlink()
     for attempt in (SqliteStore.open, SqliteStore.create):
-        with pytest.raises(StateLost, match=r"is gone.*reconcile doctor"):
+        with pytest.raises(StateLost, match=r"is gone.*reconcile recover"):
             attempt(bench.place.database)
     assert not bench.place.database.exists()
 
