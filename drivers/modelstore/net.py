@@ -164,11 +164,20 @@ class Http:
         given = {key.lower(): value for key, value in self.environ.items() if key.lower().endswith("_proxy")}
         host = url.hostname or ""
         address = given.get(f"{url.scheme}_proxy")
-        if not address or host == "localhost" or host.startswith("127."):
+        if not address or is_loopback(host):
             return None
         if _is_bypassed(host, given.get("no_proxy", "")):
             return None
         return urlsplit(address if "://" in address else f"http://{address}")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host, as it is written, can only be this one: `localhost`, 127.0.0.0/8, ::1. A name such as
+    `127.example.org` can be anybody."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 class _ThroughProxy(http.client.HTTPConnection):

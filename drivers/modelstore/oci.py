@@ -27,7 +27,7 @@ from drivers.modelstore.manifest import (
     mapping,
     sequence,
 )
-from drivers.modelstore.net import Answer, Http
+from drivers.modelstore.net import Answer, Http, is_loopback
 from drivers.modelstore.reference import Reference, is_digest
 
 LARGEST_MANIFEST = 4 << 20
@@ -41,7 +41,8 @@ _CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
 class Registry:
     """One repository of one registry, as a `Source`. `credentials` is asked for the registry's own host only.
 
-    `insecure` names hosts that are asked over http; this host's own (`localhost`, `127.…`, `*.local`) always are.
+    `insecure` names hosts, with their ports, that are asked over http; this host's own loopback always is. Nobody else:
+    whoever in the network answers to a name, such as one under `.local`, would be told the password.
     """
 
     def __init__(
@@ -56,7 +57,8 @@ class Registry:
         self._http = http
         self._credentials = credentials
         host = "registry-1.docker.io" if reference.host == "docker.io" else reference.host
-        self._base = f"{'http' if _is_http(host, insecure) else 'https'}://{host}/v2/{reference.repository}"
+        plain = host in insecure or is_loopback(urlsplit(f"//{host}").hostname or "")
+        self._base = f"{'http' if plain else 'https'}://{host}/v2/{reference.repository}"
         self._authorization: str | None = None
 
     def resolve(self) -> Artifact:
@@ -167,11 +169,6 @@ class Registry:
                 f"{host} answers too many requests; `docker login {host}` may raise the limit", retry_after_s=wait
             )
         return Unavailable(f"{host} answered HTTP {status} for {self._reference}", retry_after_s=wait)
-
-
-def _is_http(host: str, insecure: Collection[str]) -> bool:
-    name = host.partition(":")[0]
-    return name == "localhost" or name.startswith("127.") or name.endswith(".local") or host in insecure
 
 
 def _belongs(realm: str | None, registry: str | None) -> bool:

@@ -8,15 +8,19 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from drivers.errors import Denied, Rejected, Unavailable
+from drivers.modelstore.net import Answer, Http
+from drivers.modelstore.oci import Registry as OciRegistry
 from drivers.modelstore.pull import PullState
+from drivers.modelstore.reference import parse_reference
 from drivers.modelstore.store import ModelStore
 from tests import parts
 from tests.ggufs import LLAMA, Tensor, gguf
@@ -260,6 +264,42 @@ def test_basic_credentials_come_from_docker_login(tmp_path: Path) -> None:
             )
         environ = docker_login(tmp_path / "good", registry.host)
         assert new_store(tmp_path / "a", environ=environ).pull(reference).path.read_bytes() == TINY
+
+
+class _NoWay(Http):
+    """Goes nowhere; says where it was asked to go."""
+
+    def get(self, url: str, headers: Mapping[str, str] | None = None, *, secret: str | None = None) -> Answer:
+        raise Unavailable(url)
+
+
+@pytest.mark.parametrize(
+    ("host", "scheme"),
+    [
+        ("localhost:5000", "http"),
+        ("127.0.0.1:5000", "http"),
+        ("127.8.9.10", "http"),
+        ("nas.lan:5000", "http"),  # as the operator said
+        ("nas.lan:5001", "https"),
+        ("printer.local", "https"),
+        ("printer.local:5000", "https"),
+        ("127.example.org", "https"),
+        ("localhost.example.org", "https"),
+        ("10.0.0.7:5000", "https"),
+        ("docker.io", "https"),
+    ],
+)
+def test_only_this_host_and_what_the_operator_named_is_asked_in_the_clear(host: str, scheme: str) -> None:
+    """Any machine of a network can answer to a name under `.local`; it was once sent the password unencrypted."""
+    registry = OciRegistry(parse_reference(f"{host}/ai/model"), _NoWay({}), lambda _: None, insecure={"nas.lan:5000"})
+    with pytest.raises(Unavailable, match=f"^{scheme}://"):
+        registry.resolve()
+
+
+@pytest.mark.parametrize(("host", "through"), [("127.example.org", True), ("localhost", False), ("127.0.0.1", False)])
+def test_only_this_host_is_asked_around_the_proxy(host: str, through: bool) -> None:
+    proxy = Http({"http_proxy": "proxy.example:3128"})._proxy(urlsplit(f"http://{host}/v2/"))
+    assert (proxy is not None) is through
 
 
 def test_a_bearer_token_is_fetched_for_the_repository(tmp_path: Path) -> None:
