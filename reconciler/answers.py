@@ -135,7 +135,7 @@ def try_anew(case: Case, record: DeploymentRecord) -> Iterator[Step]:
 
 def supersede(case: Case, record: DeploymentRecord) -> Iterator[Step]:
     """A deployment of this model that is not what the file asks for (any more)."""
-    if record.active:
+    if record is case.active:
         return  # it serves until the other one is ready; `_begin` says what replaces it
     if record.ready_at is None or record.retired_at is None or record.phase in (Phase.FAILED, Phase.ABSENT):
         if case.same is None and case.updatable(record):
@@ -174,7 +174,7 @@ def begin(case: Case, want: DesiredModel) -> Iterator[Step]:
         return  # its own step already waits: never act on ignorance
     elif case.updatable(serving):
         yield case.step(Action.UPDATE, serving, "the file changed", field_changes(serving.deployment.spec, want.spec))
-    elif serving.ready_at is None and not serving.active:
+    elif serving.ready_at is None and serving is not case.active:
         yield case.hold(None, "an earlier attempt must go first")
     else:
         changes = field_changes(serving.deployment.spec, want.spec)

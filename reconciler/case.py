@@ -53,8 +53,11 @@ class Case:
 
     @cached_property
     def active(self) -> DeploymentRecord | None:
-        """The deployment that services are pointed at."""
-        return next((record for record in self.records if record.active), None)
+        """The deployment that services are pointed at. Files run ahead of the record: whoever was stopped between the
+        two may have pointed them at one that is ready and never retired, so without better knowledge that one serves.
+        """
+        recorded = (record for record in self.records if record.active)
+        return next(recorded, None) or next((record for record in reversed(self.records) if _may_serve(record)), None)
 
     def updatable(self, record: DeploymentRecord) -> bool:
         """Whether every changed key is one that the driver changes in place, or one that changes nothing there."""
@@ -124,6 +127,11 @@ class Case:
             location=judged.location if judged is not None else None,
             not_before=not_before,
         )
+
+
+def _may_serve(record: DeploymentRecord) -> bool:
+    there = record.phase in (Phase.READY, Phase.DEGRADED)
+    return there and record.intent is Intent.CREATE and record.ready_at is not None and record.retired_at is None
 
 
 def field_changes(old: ModelSpec, new: ModelSpec) -> tuple[FieldChange, ...]:

@@ -78,6 +78,8 @@ class Engine:
     def run_once(self) -> PassResult:
         """One pass. Raises StateError (Held, Fenced, StateBusy …) when the record cannot be used right now, and Refused
         when the project is another checkout's."""
+        if self._tenure is not None:
+            self._tenure.begin()
         trouble, fresh = self._read()
         reading = self._good
         if reading is None:

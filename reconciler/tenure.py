@@ -25,13 +25,19 @@ class Tenure:
     ) -> None:
         self._store, self._monotonic = store, monotonic
         self._lease = store.acquire(project, holder, ttl_s, floor=floor)
+        self._interrupted = False
 
     @property
     def lease(self) -> Lease:
         return self._lease
 
+    def begin(self) -> None:
+        """A pass begins: it knows nothing yet that could be out of date."""
+        self._interrupted = False
+
     def keep(self) -> None:
         """Renew when a quarter of the time to live is over; call it often. Raises Fenced when somebody took over."""
+        self._interrupted |= self._monotonic() > self._lease.acquired_monotonic + self._lease.ttl_s
         if self._monotonic() > self._lease.acquired_monotonic + self._lease.ttl_s / 4:
             self._lease = self._store.renew(self._lease)
 
@@ -39,7 +45,10 @@ class Tenure:
         """To be called right before each mutating call: raises Fenced when the lease may end while it runs.
 
         The local monotonic clock decides, because a process that was stopped wakes up believing it is still the one.
+        A lease that ran out and could be renewed is good for the next pass, not for one that had begun before.
         """
+        if self._interrupted:
+            raise Fenced(f"the pass over project '{self._lease.project}' was stopped for too long: what it read is old")
         if self._monotonic() > self._lease.acquired_monotonic + self._lease.ttl_s - MAX_CALL_S:
             raise Fenced(f"the lease on project '{self._lease.project}' may run out during the call: stopped before it")
 

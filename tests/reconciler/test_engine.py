@@ -328,6 +328,28 @@ def test_a_crash_between_any_two_commits_converges_without_a_second_copy() -> No
         assert world.verbs().count("create") == 2, f"killed at commit {last}: {world.platform.journal}"
 
 
+def test_one_that_the_files_name_and_the_record_does_not_know_to_serve_is_replaced_like_any_other() -> None:
+    """Killed between the files and the record, and then the file asks for something else."""
+    seen = 0
+    for last in range(1, 10):
+        world = World()
+        world.commit(llm=SMALL)
+        _die_at_commit(world, last)
+        active = any(record.active for record in world.store.load("demo").deployments.values())
+        if active or not world.files.written:
+            continue
+        seen += 1
+        served = world.files.written["llm"]
+        world.crash()
+        world.commit(llm=LARGE)
+        world.engine.run_once()
+        assert world.files.written["llm"] == served
+        assert world.live == ["llm", "llm"]
+        world.passes(3000)
+        assert world.live == ["llm"]
+    assert seen, "no commit follows the files"
+
+
 class _Killed(BaseException):
     """The process ends here; nothing may catch it."""
 

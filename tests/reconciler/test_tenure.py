@@ -58,7 +58,19 @@ def test_one_that_slept_and_was_not_replaced_goes_on() -> None:
     tenure = bench.tenure()
     bench.clock.sleep(3600)
     tenure.keep()
+    tenure.begin()
     tenure.check()
+
+
+def test_a_pass_that_slept_through_its_lease_is_over_although_nobody_took_it() -> None:
+    bench = _Bench()
+    tenure = bench.tenure()
+    tenure.begin()
+    bench.clock.sleep(3600)
+    tenure.keep()
+    tenure.keep()
+    with pytest.raises(Fenced, match="what it read is old"):
+        tenure.check()
 
 
 def test_two_at_once_are_not_possible_and_a_released_one_is_free() -> None:
