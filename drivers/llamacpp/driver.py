@@ -19,6 +19,7 @@ from drivers.errors import DriverError, Rejected, Unavailable
 from drivers.llamacpp import command, find, log, options, process
 from drivers.llamacpp.edge import at_edge
 from drivers.llamacpp.health import Health, creating
+from drivers.llamacpp.keys import forget_with_the_last
 from drivers.llamacpp.life import deployment_of, ended, life_of, processes_of, read
 from drivers.llamacpp.models import ModelFile, ModelFiles
 from drivers.llamacpp.record import RunRecord
@@ -242,15 +243,15 @@ class LlamaCppDriver:
         record = read(folder)
         if record is not None and record.pid is not None:
             process.exit_status(record.pid)
-        if not folder.path.is_dir():
-            return Observation(phase=Phase.ABSENT)
-        lock = folder.try_lock()
-        if lock is None:
-            return _leaving("its lock is still held")
-        try:
-            folder.remove()
-        finally:
-            os.close(lock)
+        if folder.path.is_dir():
+            lock = folder.try_lock()
+            if lock is None:
+                return _leaving("its lock is still held")
+            try:
+                folder.remove()
+            finally:
+                os.close(lock)
+        forget_with_the_last(deployment, self._root)
         return Observation(phase=Phase.ABSENT)
 
     def _folder(self, deployment: Deployment) -> RunFolder:

@@ -7,7 +7,7 @@
         ready, stopping   marks: it answered a real request once; it was asked to stop, and when
         server.log        what the server printed; emptied at each start
         home/             the server's HOME and temporary folder
-    <run root>/keys/      the key of each model, so that its next deployment answers to the same one
+    <run root>/keys/      the key of each model, so that its next deployment answers to the same one; see `keys`
 
 The lock is what makes a start happen once: whoever dies holding it, reconciler or server, lets it go, and nobody else.
 """

@@ -6,19 +6,18 @@ runs, or a process that holds the lock and carries the marker, by which the next
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from pathlib import Path
 
 from drivers.base import Deployment
 from drivers.errors import Ambiguous, Denied, Exhausted
 from drivers.llamacpp import command, find, fit, host, log, options, process
 from drivers.llamacpp.claims import claims
+from drivers.llamacpp.keys import kept_key, model_identity
 from drivers.llamacpp.models import ModelFile
 from drivers.llamacpp.record import RunRecord, encode_deployment
 from drivers.llamacpp.rundir import RunFolder, Unreadable, folders
@@ -68,7 +67,7 @@ class Starter:
 
     def _prepare(self, folder: RunFolder, record: RunRecord, previous: RunRecord | None) -> None:
         """Everything that must be written before the process exists; the record last: it holds port and memory."""
-        kept = _kept_key(record.deployment, folder)
+        kept = kept_key(record.deployment, folder.path.parent)
         if previous is not None and log.port_was_taken(folder.log):
             # Whoever took the port may have been shown the key, by us or by a client.
             folder.key_file.unlink(missing_ok=True)
@@ -110,7 +109,7 @@ class Starter:
     ) -> RunRecord:
         address = options.address(deployment.spec, self.settings)
         preferred, taken = _ports(deployment, folder, previous)
-        port = host.free_port(address, _model_identity(deployment), preferred, taken)
+        port = host.free_port(address, model_identity(deployment), preferred, taken)
         if port is None:
             last = host.FIRST_PORT + host.PORTS - 1
             raise Exhausted(f"no port of {address} is free between {host.FIRST_PORT} and {last}")
@@ -141,15 +140,6 @@ class Starter:
         return own | dict(self.settings.server_environment) | marks
 
 
-def _model_identity(deployment: Deployment) -> str:
-    return f"{deployment.lineage}|{deployment.project}|{deployment.model}"
-
-
-def _kept_key(deployment: Deployment, folder: RunFolder) -> Path:
-    digest = hashlib.sha256(_model_identity(deployment).encode()).hexdigest()[:16]
-    return folder.path.parent / "keys" / digest
-
-
 def _ports(deployment: Deployment, folder: RunFolder, previous: RunRecord | None) -> tuple[list[int], set[int]]:
     """Ports to prefer and ports to leave alone.
 
@@ -168,7 +158,7 @@ def _ports(deployment: Deployment, folder: RunFolder, previous: RunRecord | None
             continue
         if other.is_locked():
             taken.add(record.port)
-        elif _model_identity(record.deployment) == _model_identity(deployment):
+        elif model_identity(record.deployment) == model_identity(deployment):
             earlier.append((record.deployment.id, record.port))
     return own + [port for _, port in sorted(earlier, reverse=True)], taken
 

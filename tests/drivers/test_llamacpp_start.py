@@ -22,6 +22,7 @@ from drivers.errors import Denied, Exhausted, Rejected, Unavailable
 from drivers.llamacpp import host, memory, process
 from drivers.llamacpp.claims import claims
 from drivers.llamacpp.driver import LlamaCppDriver
+from drivers.llamacpp.keys import kept_key
 from drivers.llamacpp.settings import bridge_address
 from drivers.modelstore.store import ModelStore
 from tests import parts
@@ -174,6 +175,44 @@ def test_the_successor_of_a_crashed_server_answers_at_the_same_url_to_the_same_k
     assert after.endpoint is not None
     assert after.endpoint.url == before.endpoint.url
     assert platform.folder(platform.deployment(2)).key() == platform.folder(crashed).key()
+
+
+def test_a_models_key_goes_with_its_last_deployment(platform: Llamas) -> None:
+    """Whoever has it must not get into a later model of that name; it once lay there for ever."""
+    driver = _with_other_files(platform, "ai/other")
+    old, new = platform.deployment(1), platform.deployment(2)
+    driver.create(old)
+    driver.create(new)
+    key = platform.folder(old).key()
+    kept = kept_key(old, platform.settings.run_root)
+    platform.until(driver.delete, old, Phase.ABSENT)
+    assert kept.read_text().strip() == key, "its successor lives, and so may the next one"
+    platform.until(driver.delete, new, Phase.ABSENT)
+    assert not kept.exists()
+    driver.create(platform.deployment(3))
+    assert platform.folder(platform.deployment(3)).key() != key
+
+
+def test_a_key_stays_while_a_folder_cannot_be_understood(platform: Llamas) -> None:
+    driver = _with_other_files(platform)
+    deployment = platform.deployment(1)
+    driver.create(deployment)
+    torn = platform.folder(platform.deployment(2))
+    torn.prepare()
+    (torn.path / "deployment.json").write_text("{")
+    platform.until(driver.delete, deployment, Phase.ABSENT)
+    assert kept_key(deployment, platform.settings.run_root).exists()
+
+
+def test_the_key_of_another_model_stays(platform: Llamas) -> None:
+    driver = _with_other_files(platform)
+    deployment = platform.deployment(1)
+    neighbour = replace(platform.deployment(2), model="other")
+    for each in (deployment, neighbour):
+        driver.create(each)
+    platform.until(driver.delete, deployment, Phase.ABSENT)
+    assert kept_key(neighbour, platform.settings.run_root).exists()
+    assert not kept_key(deployment, platform.settings.run_root).exists()
 
 
 def test_a_port_lost_in_the_race_is_never_ready_and_the_next_create_takes_another(platform: Llamas) -> None:
