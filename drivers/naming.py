@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-import uuid
 from collections.abc import Callable
 from datetime import datetime
 
@@ -31,14 +30,6 @@ def external_name(lineage: str, model: str, deployment_id: str) -> str:
     """
     slug = re.sub(r"[^a-z0-9]+", "-", model.lower()).strip("-")[:24].rstrip("-") or "model"
     return f"cmr-{_short(lineage, 8)}-{slug}-{_short(f'{lineage}|{model}|{deployment_id}', 10)}"
-
-
-def request_token(lineage: str, deployment_id: str, part: str = "") -> str:
-    """The idempotency token of one create call (EC2 ClientToken, GCE requestId …): a UUID, the same on every retry.
-
-    `part` tells apart calls that are different requests to the platform: a sub-resource, a zone.
-    """
-    return str(uuid.uuid5(uuid.UUID(lineage), f"{deployment_id}:{part}"))
 
 
 def _short(text: str, length: int) -> str:

@@ -36,17 +36,6 @@ class Models:
     status: int | None = None
 
 
-def is_listening(host: str, port: int, *, timeout_s: float = 2.0) -> bool:
-    """Whether somebody accepts connections there, whoever it is."""
-    import socket
-
-    try:
-        with socket.create_connection((host, port), timeout=timeout_s):
-            return True
-    except OSError:
-        return False
-
-
 def health(url: str, *, path: str = "/health", timeout_s: float = 2.0) -> Answer:
     """Whether the server behind the base URL says it is well. A hung process accepts the connection and is silent."""
     from urllib.parse import urlsplit
