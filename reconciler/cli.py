@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from reconciler.errors import ReconcilerError, Refused
+from reconciler.errors import InputError, ReconcilerError, Refused
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,8 +42,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(given: Sequence[str]) -> int:
     from reconciler.commands import parse
 
+    form = ""
     try:
         parsed = parse(given)
+        form = getattr(parsed.arguments, "format", "")
         return parsed.run(parsed.arguments)
     except SystemExit as end:
         sys.stdout.flush()  # `--help` into a pipe that nobody reads
@@ -52,6 +54,8 @@ def _run(given: Sequence[str]) -> int:
         # argparse ends with 2, which a script that asked for --detailed-exitcode would take for pending changes.
         return 1
     except ReconcilerError as error:
+        if form == "github":
+            _annotate(error)
         _complain(error)
         return 3 if isinstance(error, Refused) else 1
     except Exception as error:
@@ -90,6 +94,14 @@ def _complain(error: Exception) -> None:
     from reconciler.text import clean
 
     print(f"error: {clean(_advised(error))}", file=sys.stderr)
+
+
+def _annotate(error: ReconcilerError) -> None:
+    """On the line of the file that has to change, where a pull request shows it."""
+    if isinstance(error, InputError):
+        from reconciler.report.github import error_annotation
+
+        print(error_annotation(error))
 
 
 def _advised(error: Exception) -> str:

@@ -49,10 +49,10 @@ def converge(context: ProjectContext, arguments: argparse.Namespace) -> int:
     for problem in reading.desired.problems:
         print_problem(str(problem))
     if plan.refusals and not reading.desired.problems:
-        return _nothing_done(plan, arguments)
+        return _nothing_done(context, plan, arguments)
     if _nothing_to_do(context, plan):
         if arguments.format != "text":
-            show(plan, arguments.format)
+            show(plan, arguments.format, reading.project.models)
         say("no service wants a model; nothing to do")
         return 0
     confirmed = arguments.yes or _confirm(plan)
@@ -62,7 +62,7 @@ def converge(context: ProjectContext, arguments: argparse.Namespace) -> int:
     ):
         result = run_until_done(engine, progress, limit)
     if arguments.format != "text" and result.plan is not None:
-        show(result.plan, arguments.format)
+        show(result.plan, arguments.format, reading.project.models)
     return _conclude(reading, result, confirmed, quiet=arguments.format != "text")
 
 
@@ -188,10 +188,10 @@ def _errors(result: PassResult) -> Iterator[str]:
     return (f"{done.step.model}: {done.error}" for done in result.applied if done.error is not None)
 
 
-def _nothing_done(plan: Plan, arguments: argparse.Namespace) -> int:
+def _nothing_done(context: ProjectContext, plan: Plan, arguments: argparse.Namespace) -> int:
     """The guards' no, in words where the plan did not already show it."""
     if arguments.format != "text":
-        show(plan, arguments.format)
+        show(plan, arguments.format, context.reading.project.models)
     for verdict in plan.refusals:
         place = f"{verdict.location}: " if verdict.location else ""
         print_problem(f"{place}{verdict.text} (guard '{verdict.guard}'; nothing was done)")

@@ -16,6 +16,9 @@ from reconciler.commands.project import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from reconciler.compose.project import Model
     from reconciler.plan import Plan
     from state.record import Recorded
 
@@ -55,7 +58,7 @@ def _check_together(arguments: argparse.Namespace) -> None:
 def _dry_run(context: ProjectContext, arguments: argparse.Namespace) -> int:
     """The plan from the files and the record alone; with --refresh the platforms are asked, and nothing is changed."""
     plan = plan_now(context, forced=arguments.force, refresh=arguments.refresh)
-    show(plan, arguments.format)
+    show(plan, arguments.format, context.reading.project.models)
     _warn_of_origin(context)
     for problem in context.reading.desired.problems:
         print_problem(str(problem))
@@ -99,8 +102,8 @@ def _refreshed(context: ProjectContext, known: Recorded) -> Recorded:
     return refresh(known, seen, SystemClock().now())
 
 
-def show(plan: Plan, form: str) -> None:
-    """The plan on standard output, coloured in a terminal."""
+def show(plan: Plan, form: str, models: Mapping[str, Model] | None = None) -> None:
+    """The plan on standard output, coloured in a terminal. `models` as the file has them: their lines are annotated."""
     if form == "json":
         from reconciler.report.as_json import plan_json
 
@@ -112,7 +115,7 @@ def show(plan: Plan, form: str) -> None:
     elif form == "github":
         from reconciler.report.github import plan_annotations
 
-        say(plan_annotations(plan))
+        say(plan_annotations(plan, models))
     else:
         from reconciler.report.style import COLOUR, PLAIN
         from reconciler.report.text import plan_text

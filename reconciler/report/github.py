@@ -36,11 +36,13 @@ def plan_annotations(plan: Plan, models: Mapping[str, Model] | None = None) -> s
     lines = [_verdict(verdict) for verdict in plan.guards]
     for step in plan.steps:
         places = finding_places(models[step.model]) if models and step.model in models else {}
-        lines += finding_annotations(step.model, step.findings, places, step.location)
+        findings = [one for one in step.findings if not _is_said(step.model, one, plan.guards)]
+        lines += finding_annotations(step.model, findings, places, step.location)
         if step.action is not Action.WAIT:
             text = f"{step.action.value} {step.model} ({step.driver}) because {step.cause}"
             lines.append(annotation(Level.NOTICE, text, step.location))
-    return "".join(f"{line}\n" for line in lines)
+    # Every step of a model carries all that was found about it; each thing is to be said once.
+    return "".join(f"{line}\n" for line in dict.fromkeys(lines))
 
 
 def error_annotation(error: InputError) -> str:
@@ -74,6 +76,15 @@ def finding_places(model: Model) -> Mapping[str, Location]:
         places["context_size"] = model.context_location
     places |= {f"runtime_flags[{number}]": place for number, place in enumerate(model.flag_locations)}
     return places | {option.key: option.location for option in model.options}
+
+
+def _is_said(model: str, finding: Finding, guards: Sequence[Verdict]) -> bool:
+    """Whether a guard's refusal says it already: a rejected option refuses its model."""
+    if finding.handling is not Handling.REJECTED or not finding.detail:
+        return False
+    return any(
+        not verdict.allowed and verdict.model == model and verdict.text.endswith(finding.detail) for verdict in guards
+    )
 
 
 def _verdict(verdict: Verdict) -> str:

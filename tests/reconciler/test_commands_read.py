@@ -168,6 +168,27 @@ def test_validate_reports_on_the_models_asked_for_and_knows_the_names(desk: Desk
     assert (done.code, done.err) == (1, "error: no model 'lmm'; there are llm\n")
 
 
+@pytest.mark.parametrize("given", [["--dry-run"], ["validate"], []], ids=" ".join)
+def test_a_file_that_cannot_be_read_is_annotated_too(desk: Desk, given: list[str]) -> None:
+    desk.compose("name: demo\nservices: [\n")
+    done = desk.reconcile(*given, "--format", "github")
+    assert done.code == 1
+    assert done.out.startswith("::error file=compose.yaml,line=3,col=1::not valid YAML")
+    assert done.err.startswith("error: compose.yaml:3:1: not valid YAML")
+    assert "::error" not in desk.reconcile("validate").out
+
+
+def test_a_dry_runs_findings_stand_on_their_own_lines(desk: Desk) -> None:
+    desk.compose(
+        COMPOSE + "    x-cloud-options:\n      - cloud.platform=llamacpp\n      - cloud.region=us-west-2\n"
+        "      - cloud.replicas=2\n"
+    )
+    lines = desk.reconcile("--dry-run", "--format", "github").out.splitlines()
+    (region,) = (line for line in lines if "cloud.region" in line)
+    assert region.startswith("::warning file=compose.yaml,line=11,col=9::")
+    assert len(lines) == len(set(lines))
+
+
 def test_an_invalid_option_makes_validation_fail(desk: Desk) -> None:
     desk.compose(COMPOSE + "    x-cloud-options: [cloud.regoin=x]\n")
     done = desk.reconcile("validate")

@@ -58,6 +58,30 @@ def test_findings_stand_on_the_line_of_their_option_when_the_models_are_known() 
     ]
 
 
+def test_each_thing_is_said_once() -> None:
+    """A model's steps all carry its findings, and a rejected one is the reason of a guard's no as well."""
+    findings = (
+        finding("cloud.region", Handling.IGNORED, "runs here"),
+        finding("cloud.quota", Handling.REJECTED, "why"),
+    )
+    told = plan(
+        step(Action.WAIT, cause="it is starting", findings=findings, location=place(10, 3)),
+        step(Action.WAIT, cause="replaced", findings=findings, location=place(10, 3)),
+        guards=(verdict("options", False, "cloud.quota: why", model="llm", location=place(12, 9)),),
+    )
+    assert plan_annotations(told).splitlines() == [
+        "::error file=compose.yaml,line=12,col=9::refused by options: llm: cloud.quota: why",
+        "::warning file=compose.yaml,line=10,col=3::models.llm: cloud.region: ignored: runs here",
+    ]
+
+
+def test_what_is_rejected_and_kept_quiet_by_no_guard_is_said() -> None:
+    rejected = finding("cloud.quota", Handling.REJECTED, "why")
+    other = verdict("options", False, "cloud.quota: why", model="other", location=place(12, 9))
+    told = plan(step(Action.WAIT, cause="slow", findings=(rejected,), location=place(10, 3)), guards=(other,))
+    assert len(plan_annotations(told).splitlines()) == 2
+
+
 def test_text_cannot_begin_another_command() -> None:
     line = annotation(Level.ERROR, "50% of\r\n::set-env name=X::y\x1b[0m", place(file="a,b:c%\n::error::.yaml"))
     assert line == (
