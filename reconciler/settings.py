@@ -55,6 +55,14 @@ class LocalSettings(NamedTuple):
     """Folders from which a `file:` reference may be served."""
     insecure_registries: tuple[str, ...] = ()
     """Registries spoken to without TLS."""
+    public: bool = False
+    """Let a file ask for `cloud.visibility=public`: a server that listens on every address of this host."""
+    environment: Mapping[str, str] = MappingProxyType({})
+    """Added to the environment of every server: LD_LIBRARY_PATH, CUDA_VISIBLE_DEVICES …"""
+    health_timeout_s: float = 2.0
+    """Seconds a server has for its health check."""
+    answer_timeout_s: float = 20.0
+    """Seconds a model has for one token, when that decides whether it is ready."""
 
 
 class Timing(NamedTuple):
@@ -216,11 +224,16 @@ def _policy(section: Section) -> Policy:
 
 
 def _local(section: Section, base: Path) -> LocalSettings:
+    standard = LocalSettings()
     result = LocalSettings(
         server=section.path("server", base),
         bind=_bind(section),
         models_roots=section.paths("models_roots", base),
         insecure_registries=section.texts("insecure_registries"),
+        public=section.boolean("public", standard.public),
+        environment=MappingProxyType(section.mapping("environment")),
+        health_timeout_s=section.seconds("health_timeout", standard.health_timeout_s, least=0.1),
+        answer_timeout_s=section.seconds("answer_timeout", standard.answer_timeout_s, least=1),
     )
     section.end()
     return result

@@ -143,8 +143,16 @@ def llamacpp_settings(settings: Settings, environment: Mapping[str, str]) -> Lla
     """What the local driver gets from the operator's settings."""
     from drivers.llamacpp.settings import LlamaCppSettings
 
+    local = settings.local
     return LlamaCppSettings(
-        run_root=settings.run_dir, server=settings.local.server, bind=settings.local.bind, environment=environment
+        run_root=settings.run_dir,
+        server=local.server,
+        bind=local.bind,
+        public=local.public,
+        environment=environment,
+        health_timeout_s=local.health_timeout_s,
+        answer_timeout_s=local.answer_timeout_s,
+        server_environment=local.environment,
     )
 
 

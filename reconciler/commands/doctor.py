@@ -85,11 +85,10 @@ def _copies(settings: Settings) -> str:
 
 def _server(settings: Settings) -> Check:
     from drivers.llamacpp.find import find_server
-    from drivers.llamacpp.settings import LlamaCppSettings
+    from reconciler.wiring import llamacpp_settings
 
-    given = LlamaCppSettings(run_root=settings.run_dir, server=settings.local.server, environment=os.environ)
     try:
-        return Check("llama-server", True, str(find_server(given)))
+        return Check("llama-server", True, str(find_server(llamacpp_settings(settings, os.environ))))
     except DriverError as error:
         return Check("llama-server", False, str(error))
 

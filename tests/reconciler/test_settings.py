@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
+import yaml
 
+from drivers.llamacpp.settings import AUTO, LlamaCppSettings
 from reconciler.errors import InputError
 from reconciler.policy import Policy
-from reconciler.settings import MIN_LEASE_TTL_S, Settings, config_folder, default_settings, read_settings
+from reconciler.settings import (
+    MIN_LEASE_TTL_S,
+    LocalSettings,
+    ProjectSettings,
+    Settings,
+    Timing,
+    config_folder,
+    default_settings,
+    read_settings,
+)
 from reconciler.tenure import MAX_CALL_S
+from reconciler.wiring import llamacpp_settings
 
 FILE = Path("/etc/reconciler.yaml")
 HOME = {"HOME": "/home/ada"}
@@ -27,6 +41,48 @@ def test_everything_has_a_default_below_the_users_own_folders() -> None:
     assert settings.models_dir == Path("/home/ada/.local/share/compose-model-reconciler/models")
     assert config_folder(HOME) == Path("/home/ada/.config/compose-model-reconciler")
     assert settings.policy == Policy()
+
+
+EXAMPLE = (Path(__file__).parents[2] / "examples/reconciler.yaml").read_text(encoding="utf-8")
+
+
+def test_the_example_says_what_the_defaults_are() -> None:
+    assert _read(EXAMPLE) == default_settings(HOME)
+
+
+def test_the_example_has_every_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", HOME["HOME"])
+    # "#key:" is a setting, and so is what is indented behind a '#'; "# Text" is none.
+    whole = re.sub(r"^( *)#(?=[a-z_]+:|  )", r"\1", EXAMPLE, flags=re.MULTILINE)
+    whole = whole.replace("projects: []\n", "")
+    settings = _read(whole)
+    defaults = default_settings(HOME)
+    assert [settings.state, settings.state_dir, settings.models_dir] == [
+        *(defaults.state, defaults.state_dir, defaults.models_dir)
+    ]
+    document = yaml.safe_load(whole)
+    (project,) = document.pop("projects")
+    assert project.keys() == set(ProjectSettings._fields)
+    assert document.pop("policy").keys() == set(Policy._fields)
+    assert document.pop("timing").keys() == {name.removesuffix("_s") for name in Timing._fields}
+    assert document.pop("llamacpp").keys() == {name.removesuffix("_s") for name in LocalSettings._fields}
+    others = {field.name for field in fields(Settings)} - {"projects", "policy", "timing", "local"}
+    assert document.keys() == others
+
+
+def test_what_the_operator_sets_for_local_servers_reaches_the_driver() -> None:
+    """The refusal of `cloud.visibility=public` names a setting that nobody could make."""
+    settings = _read(
+        "llamacpp: {public: true, environment: {CUDA_VISIBLE_DEVICES: 0}, health_timeout: 5s, answer_timeout: 1m}"
+    )
+    given = llamacpp_settings(settings, {"PATH": "/bin"})
+    assert given.public
+    assert given.server_environment == {"CUDA_VISIBLE_DEVICES": "0"}
+    assert given.environment == {"PATH": "/bin"}
+    assert (given.health_timeout_s, given.answer_timeout_s) == (5.0, 60.0)
+    standard = llamacpp_settings(default_settings(HOME), {})
+    own = LlamaCppSettings(run_root=standard.run_root, bind=AUTO)
+    assert standard == own, "the defaults are the driver's"
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "{}\n", "projects:\n", "policy:\n", "projects: []\n"])
