@@ -1,4 +1,4 @@
-"""The composition root: one object for each thing that several threads share."""
+"""The composition root: one object for each thing that several threads share, and a service put together for real."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ from pathlib import Path
 from typing import cast
 
 from drivers.base import Driver
-from reconciler.settings import default_settings
+from reconciler.commands.serve import _follow
+from reconciler.daemon import Followed
+from reconciler.settings import ProjectSettings, default_settings
 from reconciler.wiring import Drivers
+from state.memory import MemoryStore
+from tests.reconciler.repositories import Repo
 
 
 class _Meeting(Drivers):
@@ -36,3 +40,26 @@ def test_threads_that_ask_at_once_get_the_same_driver(tmp_path: Path) -> None:
 def test_a_driver_is_the_same_in_every_pass(tmp_path: Path) -> None:
     drivers = Drivers(default_settings({"HOME": str(tmp_path)}), {})
     assert drivers("llamacpp") is drivers("llamacpp")
+
+
+def test_a_service_that_is_restarted_with_a_broken_commit_goes_on_from_the_recorded_one(tmp_path: Path) -> None:
+    repo = Repo(tmp_path / "shop")
+    good = repo.commit({"compose.yaml": "name: shop\nservices:\n  app: {image: app}\n"})
+    settings, store = default_settings({"HOME": str(tmp_path)}), MemoryStore()
+
+    def follow() -> Followed:
+        return _follow(ProjectSettings(checkout=repo.path), settings, store, Drivers(settings, {}))
+
+    before = follow()
+    assert before.engine.run_once().trouble == ""
+    before.engine.close()
+    repo.commit({"compose.yaml": "services: ["})
+    after = follow()
+    result = after.engine.run_once()
+    assert "compose.yaml" in result.trouble
+    assert result.plan is not None
+    assert result.plan.revision == good
+    assert after.engine.tenure is not None, "the lease is held, so that what runs is looked after"
+    source = store.load("shop").source
+    assert source is not None
+    assert source.revision == good
