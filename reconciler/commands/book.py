@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.commands.project import Mistake, ProjectContext, add_project_arguments, say
 from reconciler.commands.record import one_project, opened
-from reconciler.errors import NothingRecorded, ReconcilerError
+from reconciler.errors import NothingRecorded, ReconcilerError, Refused
 from reconciler.text import clean
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from reconciler.inbox import Inbox
     from reconciler.requests import Request
-    from state.record import Recorded
+    from state.record import DeploymentRecord, Recorded
     from state.store import Lease, Store
 
 EXAMPLES = """\
@@ -35,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("models", metavar="MODEL", nargs="*")
     parser.add_argument("--all", action="store_true", help="with confirm: every model that is gone from the file")
     parser.add_argument("--deployment", metavar="ID", help="with forget: which one")
+    parser.add_argument("--force", action="store_true", help="with forget: although its server is still there")
     add_project_arguments(parser)
 
 
@@ -46,6 +47,8 @@ def run(arguments: argparse.Namespace) -> int:
         desired = _desired_here(arguments, known) if arguments.command == "confirm" else None
         # Judged before the lease is taken, so that a mistake disturbs nobody and leaves no trace.
         requests = _requests(arguments, known, desired)
+        if arguments.command == "forget" and not arguments.force:
+            _refuse_living(arguments, [known.deployments[one.deployment] for one in requests if one.deployment])
         for line in _carry_out(arguments, store, known, requests, desired):
             say(clean(line))
     return 0
@@ -54,6 +57,8 @@ def run(arguments: argparse.Namespace) -> int:
 def _check_together(arguments: argparse.Namespace) -> None:
     if arguments.deployment is not None and arguments.command != "forget":
         raise Mistake("--deployment goes with forget")
+    if arguments.force and arguments.command != "forget":
+        raise Mistake("--force goes with forget")
     if arguments.all and arguments.command != "confirm":
         raise Mistake("--all goes with confirm")
     if arguments.all == bool(arguments.models):
@@ -87,6 +92,28 @@ def _requests(arguments: argparse.Namespace, known: Recorded, desired: Collectio
         return tuple(requests)
     own = {model: [one for one in known.deployments.values() if one.deployment.model == model] for model in models}
     return tuple(one._replace(deployment=chosen(own[one.model], one.deployment, one.model)) for one in requests)
+
+
+def _refuse_living(arguments: argparse.Namespace, records: Sequence[DeploymentRecord]) -> None:
+    """Nobody would look after a server of this host that is forgotten while it runs. Raises Refused. Other platforms
+    are not asked: what is to be forgotten there may be what cannot be asked any more."""
+    import os
+
+    from drivers.base import Phase
+    from reconciler.commands.project import settings_from
+    from reconciler.wiring import Drivers, RuleBook
+
+    settings = settings_from(arguments)
+    rules, drivers = RuleBook(settings), Drivers(settings, os.environ)
+    for record in records:
+        if not rules[record.driver].capabilities.local:
+            continue
+        seen = drivers(record.driver).observe(record.deployment)
+        if seen.phase is not Phase.ABSENT:
+            raise Refused(
+                f"{record.deployment.model}: its server is still there ({seen.phase.value}), and forgotten it would be "
+                "nobody's: take it out of the file, or `reconcile destroy`, to end it; --force forgets it all the same"
+            )
 
 
 def _carry_out(

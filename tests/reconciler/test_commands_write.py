@@ -501,6 +501,7 @@ def test_only_what_is_gone_can_be_confirmed(desk: Desk) -> None:
         (["confirm", "llm", "--all"], "name the models, or --all"),
         (["protect"], "name a model"),
         (["protect", "--all"], "--all goes with confirm"),
+        (["protect", "llm", "--force"], "--force goes with forget"),
         (["forget", "llm", "other", "--deployment", "x"], "one deployment of one model"),
     ],
 )
@@ -523,6 +524,17 @@ def test_forget_drops_one_record_and_asks_which(desk: Desk) -> None:
     assert list(_known(desk).deployments) == [deployment().id]
     assert desk.reconcile("forget", "llm").code == 0
     assert "llm has no deployment to forget" in desk.reconcile("forget", "llm").err
+
+
+def test_a_server_that_runs_is_not_forgotten_without_force(impatient: Desk, platform: FakePlatform) -> None:
+    impatient.compose()
+    impatient.reconcile("--quiet")
+    done = impatient.reconcile("forget", "llm")
+    assert done.code == 3
+    assert "its server is still there (ready)" in done.err
+    assert len(_known(impatient).deployments) == 1
+    assert impatient.reconcile("forget", "llm", "--force").code == 0
+    assert _known(impatient).deployments == {}
 
 
 def test_a_deployment_is_named_for_forget_only(desk: Desk) -> None:
