@@ -32,6 +32,8 @@ READING = (
     ["destroy"],
     ["protect", "llm"],
     ["forget", "llm"],
+    ["confirm", "--all"],
+    ["recover"],
 )
 
 

@@ -18,7 +18,7 @@ from tests.reconciler.desk import COMPOSE, Desk
 from tests.reconciler.test_cli import READING
 
 SECRET = "sk-very-secret-0123456789"
-LOOKING = [given for given in READING if given[0] not in ("protect", "forget")]
+LOOKING = [given for given in READING if given[0] not in ("protect", "forget", "confirm")]
 
 
 def _deployed(desk: Desk, model: str = "llm", number: int = 1, **given: object) -> None:
