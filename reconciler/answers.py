@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from drivers.base import Phase
-from reconciler.case import Case, field_changes
+from reconciler.case import Case, field_changes, may_serve
 from reconciler.desired import DesiredModel
 from reconciler.moment import Removals
 from reconciler.plan import Action, FieldChange, Step
@@ -26,8 +26,10 @@ def nothing(case: Case, record: DeploymentRecord) -> Iterator[Step]:
 
 
 def serve(case: Case, record: DeploymentRecord) -> Iterator[Step]:
-    """READY is what is wanted, unless an update in place was resolved and the platform never confirmed it."""
-    if record.applied_digest in ("", record.deployment.spec.digest):
+    """READY is what is wanted, unless an update in place was resolved and the platform never confirmed it, or shows
+    another spec: an earlier update may have arrived late."""
+    unchangeable = not case.rules(record).capabilities.updatable
+    if unchangeable or record.applied_digest in ("", record.deployment.spec.digest):
         return
     if case.may_call(record):
         yield case.step(Action.UPDATE, record, record.failure or "the update was not confirmed")
@@ -137,7 +139,9 @@ def supersede(case: Case, record: DeploymentRecord) -> Iterator[Step]:
     """A deployment of this model that is not what the file asks for (any more)."""
     if record is case.active:
         return  # it serves until the other one is ready; `_begin` says what replaces it
-    if record.ready_at is None or record.retired_at is None or record.phase in (Phase.FAILED, Phase.ABSENT):
+    if may_serve(record):
+        yield case.hold(record, "replaced; somebody may still be pointed at it")
+    elif record.ready_at is None or record.retired_at is None or record.phase in (Phase.FAILED, Phase.ABSENT):
         if case.same is None and case.updatable(record):
             return  # `_begin` brings it to the new spec in place
         yield from unless_busy(case, record, "replaced" if record.retired_at else "superseded before it served")

@@ -57,7 +57,7 @@ class Case:
         two may have pointed them at one that is ready and never retired, so without better knowledge that one serves.
         """
         recorded = (record for record in self.records if record.active)
-        return next(recorded, None) or next((record for record in reversed(self.records) if _may_serve(record)), None)
+        return next(recorded, None) or next((record for record in reversed(self.records) if may_serve(record)), None)
 
     def updatable(self, record: DeploymentRecord) -> bool:
         """Whether every changed key is one that the driver changes in place, or one that changes nothing there."""
@@ -129,7 +129,8 @@ class Case:
         )
 
 
-def _may_serve(record: DeploymentRecord) -> bool:
+def may_serve(record: DeploymentRecord) -> bool:
+    """Whether somebody may have been pointed at it without the record saying so."""
     there = record.phase in (Phase.READY, Phase.DEGRADED)
     return there and record.intent is Intent.CREATE and record.ready_at is not None and record.retired_at is None
 

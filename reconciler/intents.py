@@ -133,7 +133,10 @@ def _final(error: DriverError) -> bool:
 
 
 def switched(record: DeploymentRecord, *, serves: bool, now: datetime) -> DeploymentRecord:
-    """The record after services were pointed at it, or away from it."""
+    """The record after services were pointed at it, or away from it. Whoever was stopped before writing it down may
+    have pointed them at anything that was ready, so that counts as well."""
     if serves:
         return record if record.active else replace(record, active=True, retired_at=None, adopted=False)
-    return replace(record, active=False, retired_at=now) if record.active else record
+    if record.active or (record.phase in (Phase.READY, Phase.DEGRADED) and record.retired_at is None):
+        return replace(record, active=False, retired_at=now)
+    return record

@@ -271,7 +271,8 @@ def test_degraded_has_a_grace_time_and_is_replaced_then() -> None:
 
 def test_an_update_that_was_never_confirmed_is_sent_again() -> None:
     unsure = _one(Phase.READY, active=True, applied_digest=NEW.digest)
-    assert _actions(_plan(OLD, unsure)) == ["update"]
+    assert _actions(_plan(OLD, unsure, rules=_rules(updatable=frozenset({"context_size"})))) == ["update"]
+    assert _actions(_plan(OLD, unsure)) == [], "where nothing changes in place, there is nothing to send"
 
 
 def test_two_commits_in_a_row_never_make_a_third_deployment() -> None:

@@ -13,6 +13,7 @@ from reconciler.errors import Refused
 from reconciler.moment import Removals, Rules
 from reconciler.options import Level, Option
 from reconciler.plan import Action
+from state.record import PutDeployment
 from state.store import Fenced, Held
 from tests.builders import model_spec, place
 from tests.reconciler.wishes import wish
@@ -623,3 +624,35 @@ def test_an_edit_of_something_whose_creation_was_never_confirmed_reaches_the_pla
 
 def _on_the_platform(world: World) -> list[ModelSpec]:
     return [thing.deployment.spec for thing in world.platform.things.values() if thing.deployment is not None]
+
+
+def test_one_that_may_serve_beside_its_ready_successor_has_its_bake_time() -> None:
+    """Killed after the files named the new one and before the record did; the old one was never recorded either."""
+    world = World(llm=SMALL)
+    world.passes()
+    world.commit(llm=LARGE)
+    while world.files.log[-1:] == world.files.log[:1]:
+        world.engine.run_once()
+        world.later(1)
+    known = world.store.load("demo")
+    tenure = world.engine.tenure
+    assert tenure is not None
+    forgotten = (replace(one, active=False, retired_at=None) for one in known.deployments.values())
+    world.store.commit(tenure.lease, [PutDeployment(one) for one in forgotten])
+    world.engine.run_once()
+    world.later(30)
+    world.engine.run_once()
+    assert world.live == ["llm", "llm"]
+    world.passes()
+    assert world.live == ["llm"]
+
+
+def test_an_update_that_arrives_late_is_noticed_and_undone() -> None:
+    world = World(llm=ONE)
+    world.start(rules={"fake": IN_PLACE})
+    world.passes()
+    (thing,) = world.platform.things.values()
+    assert thing.deployment is not None
+    thing.deployment = replace(thing.deployment, spec=TWO)
+    world.passes()
+    assert _on_the_platform(world) == [ONE]
