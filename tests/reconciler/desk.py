@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import subprocess
 import sys
@@ -67,7 +68,13 @@ class Desk:
         """Run the command in this process."""
         assert self._capsys is not None
         self._capsys.readouterr()
-        code = main(arguments)
+        root = logging.getLogger()
+        handlers, level = root.handlers[:], root.level
+        try:
+            code = main(arguments)
+        finally:  # `serve` logs to this test's standard error, which the next one does not have
+            root.handlers[:] = handlers
+            root.setLevel(level)
         said = self._capsys.readouterr()
         assert "Traceback" not in said.err
         return Said(code, said.out, said.err)
