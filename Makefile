@@ -10,7 +10,7 @@ WORKERS ?= 2
 OURS := reconciler drivers state tests infra
 
 .DEFAULT_GOAL := help
-.PHONY: help install parts engine engine-stop test test-fast check format demo bench clean
+.PHONY: help install parts engine engine-stop test test-fast check format demo bench sim clean
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,10 @@ demo: parts ## the main job, for real, in less than three minutes
 
 bench: parts ## ratios against docker compose, a bare llama-server and a bare Python
 	@$(BIN)/python -m infra.bench.bench $(ARGS)
+
+SEEDS ?= 10000
+sim: install ## the simulator: seeded schedules and every single fault, with figures (SEEDS=…)
+	@$(BIN)/python -m tests.sim --seeds $(SEEDS) --profile rough --jobs $(WORKERS) --exhaustive $(ARGS)
 
 clean: engine-stop ## remove what the other goals made (keeps downloads in the caches of pip and apt)
 	@rm -rf .venv .parts .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist build

@@ -1,0 +1,127 @@
+"""What may go wrong with one effect, how often, and how a run decides: by chance, or exactly one fault at one place."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import NamedTuple, Protocol
+
+
+class Fault(Enum):
+    """One thing that may happen to one effect. The value is what the trace calls it."""
+
+    CRASH_BEFORE = "killed before it"
+    CRASH_AFTER = "killed after it"
+    PAUSE_BEFORE = "stopped before it"
+    PAUSE_AFTER = "stopped after it"
+    THROTTLE = "throttled"
+    LOST = "timed out, never applied"
+    APPLIED = "timed out, applied"
+    DELAYED = "timed out, applied minutes later"
+    DUPLICATE = "delivered twice"
+    EXPIRED = "credentials expired"
+    EXHAUSTED = "no capacity"
+    LYING = "said yes, did nothing"
+    STALE = "answered from an old copy"
+    PARTIAL = "answered in part"
+    BUSY = "store busy"
+    FULL = "store full"
+    NOT_WRITTEN = "not written"
+    UNASKED = "engine did not answer"
+    RESTART_FAILED = "restart failed"
+    UNREADABLE = "source unreadable"
+    CLOCK_JUMP = "wall clock jumped"
+
+
+_PROCESS = (Fault.CRASH_BEFORE, Fault.CRASH_AFTER, Fault.PAUSE_BEFORE, Fault.PAUSE_AFTER, Fault.CLOCK_JUMP)
+_CALL = (Fault.THROTTLE, Fault.LOST, Fault.APPLIED, Fault.DELAYED, Fault.DUPLICATE, Fault.EXPIRED)
+POSSIBLE: Mapping[str, tuple[Fault, ...]] = {
+    "read": (*_PROCESS, Fault.UNREADABLE),
+    "load": (*_PROCESS, Fault.BUSY),
+    "acquire": (*_PROCESS, Fault.BUSY, Fault.FULL),
+    "renew": (*_PROCESS, Fault.BUSY),
+    "release": (*_PROCESS, Fault.BUSY),
+    "commit": (*_PROCESS, Fault.BUSY, Fault.FULL),
+    "observe": (*_PROCESS, Fault.THROTTLE, Fault.EXPIRED, Fault.STALE, Fault.PARTIAL),
+    "create": (*_PROCESS, *_CALL, Fault.EXHAUSTED),
+    "update": (*_PROCESS, *_CALL),
+    "delete": (*_PROCESS, *_CALL, Fault.LYING),
+    "in_flight": _PROCESS,
+    "owned": (*_PROCESS, Fault.THROTTLE, Fault.EXPIRED),
+    "epoch": _PROCESS,
+    "claim": (*_PROCESS, Fault.NOT_WRITTEN),
+    "publish": (*_PROCESS, Fault.NOT_WRITTEN),
+    "mentions": _PROCESS,
+    "users": (*_PROCESS, Fault.UNASKED),
+    "roll_out": (*_PROCESS, Fault.RESTART_FAILED),
+}
+"""Which faults each kind of effect can have."""
+
+
+class Chance(NamedTuple):
+    """A profile: what part of all effects goes wrong, and what part of the wrong ones is a crash."""
+
+    fault: float
+    crash: float
+
+
+PROFILES: Mapping[str, Chance] = {"calm": Chance(0.002, 0.2), "rough": Chance(0.12, 0.1), "storm": Chance(0.4, 0.05)}
+
+
+class Chooser(Protocol):
+    def choose(self, number: int, kind: str) -> Fault | None:
+        """What goes wrong with the effect of this number and kind; None: nothing."""
+        ...
+
+
+@dataclass(slots=True)
+class ByChance:
+    """Faults by a seeded generator."""
+
+    chance: Chance
+    rng: random.Random
+
+    def choose(self, number: int, kind: str) -> Fault | None:
+        if self.rng.random() >= self.chance.fault:
+            return None
+        if self.rng.random() < self.chance.crash:
+            return self.rng.choice((Fault.CRASH_BEFORE, Fault.CRASH_AFTER))
+        return self.rng.choice(POSSIBLE[kind][2:])
+
+
+@dataclass(frozen=True, slots=True)
+class Exactly:
+    """These faults at these effects and nowhere else; one that the effect cannot have does nothing."""
+
+    at: Mapping[int, Fault]
+
+    def choose(self, number: int, kind: str) -> Fault | None:
+        fault = self.at.get(number)
+        return fault if fault in POSSIBLE[kind] else None
+
+
+@dataclass(slots=True)
+class Recording:
+    """No faults; remembers what kinds of effects there were, in order."""
+
+    kinds: list[str] = field(default_factory=list)
+
+    def choose(self, number: int, kind: str) -> Fault | None:
+        self.kinds.append(kind)
+        return None
+
+
+def single_faults(kinds: Sequence[str]) -> list[Exactly]:
+    """Every fault at every effect of a trace, one at a time."""
+    return [Exactly({number: fault}) for number, kind in enumerate(kinds) for fault in POSSIBLE[kind]]
+
+
+def crash_pairs(kinds: Sequence[str], within: int) -> list[Exactly]:
+    """Two crashes at every pair of effects that are at most `within` apart."""
+    return [
+        Exactly({first: Fault.CRASH_AFTER, second: Fault.CRASH_BEFORE})
+        for first in range(len(kinds))
+        for second in range(first + 1, min(first + 1 + within, len(kinds)))
+    ]

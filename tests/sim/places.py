@@ -1,0 +1,96 @@
+"""Where addresses stand: a project's files, fenced like `write.py` fences them, and the containers started with them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from drivers.base import Endpoint
+from reconciler.compose.project import Project
+from reconciler.ports import Published
+from reconciler.write import Outranked
+from state.record import OutputRecord
+
+
+@dataclass(slots=True)
+class Files:
+    """The files of one project as one: what they say, and under which lease they were written last."""
+
+    path: str
+    there: bool = False
+    epoch: int = 0
+    says: dict[str, Endpoint] = field(default_factory=dict)
+    fenced: bool = True
+    """Whether a lower epoch is refused; only a mutant says no."""
+
+    def publish(
+        self,
+        project: Project,
+        endpoints: Mapping[str, Endpoint],
+        api_key_vars: Mapping[str, str],
+        *,
+        lineage: str,
+        epoch: int,
+        serial: int,
+        now: datetime,
+        recorded: Mapping[str, OutputRecord],
+    ) -> Published:
+        bound = {one.model for one in project.services["app"].bindings}
+        endpoints = {key: endpoint for key, endpoint in endpoints.items() if key in bound}
+        if not self.there and not endpoints and not recorded:
+            return Published()
+        self._refuse(epoch)
+        if not self.there or self.says != endpoints:  # like the real one: what says it already keeps its stamp
+            self.there, self.epoch, self.says = True, epoch, dict(endpoints)
+        words = json.dumps({key: endpoint.url for key, endpoint in sorted(endpoints.items())})
+        checksum = hashlib.sha256(words.encode()).hexdigest()
+        incomplete = ("app",) if bound - endpoints.keys() else ()
+        old = recorded.get(self.path)
+        if old is not None and old.checksum == checksum:
+            return Published(outputs=(old,), incomplete=incomplete)
+        applied = old.applied if old is not None else ""
+        fresh = OutputRecord(path=self.path, checksum=checksum, written_at=now, applied=applied, service="app")
+        return Published(outputs=(fresh,), changed_services=("app",), incomplete=incomplete)
+
+    def highest_epoch(self) -> int:
+        return self.epoch if self.there else 0
+
+    def check(self, *, lineage: str, project: str) -> None:
+        """Nobody else writes here."""
+
+    def claim(self, *, lineage: str, project: str, epoch: int, serial: int) -> None:
+        if self.there:
+            self._refuse(epoch)
+            self.epoch = epoch
+
+    def mentions(self, endpoint: Endpoint) -> bool:
+        return any(endpoint.url == there.url for there in self.says.values())
+
+    def urls(self) -> set[str]:
+        return {endpoint.url for endpoint in self.says.values()}
+
+    def _refuse(self, epoch: int) -> None:
+        if self.fenced and self.epoch > epoch:
+            raise Outranked(f"{self.path} was written under lease {self.epoch}, ours is {epoch}: we were replaced")
+
+
+@dataclass(slots=True)
+class Containers:
+    """The one service `app`: the addresses that it was started with."""
+
+    files: Files
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def restart(self) -> None:
+        self.environment = {key: endpoint.url for key, endpoint in self.files.says.items()}
+
+    def users(self, project: str, endpoints: Mapping[str, Endpoint]) -> Mapping[str, str]:
+        used = set(self.environment.values())
+        return {id: "service app still runs with its address" for id, one in endpoints.items() if one.url in used}
+
+    def roll_out(self, project: Project, services: Sequence[str]) -> tuple[str, ...]:
+        self.restart()
+        return ()

@@ -1,0 +1,417 @@
+"""A reconciler as a process in the simulated world: the production engine, ports that yield, a ticker for its lease."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+
+from drivers.base import Capabilities, Deployment, Endpoint, Finding, ModelSpec, Observation, Phase
+from drivers.errors import Ambiguous, Denied, Exhausted, Unavailable
+from drivers.fake import FakeDriver
+from reconciler.engine import Engine, Manner
+from reconciler.errors import ReconcilerError, SourceError
+from reconciler.ports import Ports
+from reconciler.reading import Reading
+from reconciler.write import NotWritten
+from state.record import Change, DeploymentRecord, PutDeployment, Recorded
+from state.store import Fenced, Held, Lease, StateBusy, StateError, StateFull
+from tests.sim.faults import Fault
+from tests.sim.invariants import after_commit, after_effect, after_resolving, before_call
+from tests.sim.schedule import Killed, Process
+from tests.sim.world import CAPABILITIES, RULES, Place, World
+
+T = TypeVar("T")
+_KEEP_EVERY_S = 7.0
+_STAND_BY_S, _TROUBLE_S = 20.0, 10.0
+_CHANGING = frozenset({"commit", "create", "update", "delete", "publish", "claim", "roll_out", "acquire", "release"})
+"""Effects after which the world may be another one."""
+
+
+class SimProcess(Process):
+    """One reconciler of one project, from its start to its death; its next life begins a while later."""
+
+    def __init__(self, world: World, place: str, name: str, life: int = 1) -> None:
+        super().__init__(f"{name}.{life}")
+        self.world, self.place_name, self.base, self.life = world, place, name, life
+        self.epoch = 0
+        """Of the lease that it believes to hold."""
+        self.read_at = 0.0
+        """When it read the source last, in virtual seconds."""
+        self.held_up_s = 0.0
+        """For how long the present effect was held up, so that nothing could be checked in between."""
+        self.understood = False
+        """Whether it ever read the source in a good state."""
+        self.engine = self._engine()
+
+    def begin(self, delay_s: float) -> None:
+        self.world.scheduler.start(self, "passes", self._work, delay_s)
+        self.world.scheduler.start(self, "keeper", self._keep, delay_s + _KEEP_EVERY_S)
+
+    def die(self) -> None:
+        """kill -9. The store notices at once, or when the lease runs out; somebody starts it again."""
+        world = self.world
+        world.scheduler.kill(self)
+        if world.died_frees:
+            world.store.died(self.name)
+        SimProcess(world, self.place_name, self.base, self.life + 1).begin(world.rng.uniform(0.5, 20.0))
+
+    def effect(self, kind: str, label: str, act: Callable[[], T], faulted: Callable[[Fault], T] | None = None) -> T:
+        """One effect on the world: wait for the turn, let happen what the run has in store, check every invariant."""
+        world, scheduler = self.world, self.world.scheduler
+        scheduler.yield_for(world.rng.uniform(0.001, 0.1))
+        number, world.effects = world.effects, world.effects + 1
+        fault = world.chooser.choose(number, kind) if world.faulty else None
+        if world.trace is not None:
+            world.note(f"{number:5d} {self.name:8s} {kind:9s} {label}{f'  [{fault.value}]' if fault else ''}")
+        if fault is None:
+            return self._done(kind, act)
+        world.faults += 1
+        return self._with(kind, fault, act, faulted)
+
+    def _with(self, kind: str, fault: Fault, act: Callable[[], T], faulted: Callable[[Fault], T] | None) -> T:
+        world = self.world
+        if fault is Fault.CRASH_BEFORE:
+            self.die()
+            raise Killed
+        if fault is Fault.CRASH_AFTER:
+            try:
+                self._done(kind, act)
+            except Exception as error:  # noqa: BLE001 - the answer dies with the process
+                world.note(f"      (its answer would have been {error})")
+            self.die()
+            raise Killed
+        if fault in (Fault.PAUSE_BEFORE, Fault.PAUSE_AFTER):
+            return self._stopped(kind, fault, act)
+        if fault is Fault.CLOCK_JUMP:
+            world.jump(world.rng.choice((-20.0, -5.0, 5.0, 20.0)))
+            return self._done(kind, act)
+        assert faulted is not None
+        return self._done(kind, lambda: faulted(fault))
+
+    def _stopped(self, kind: str, fault: Fault, act: Callable[[], T]) -> T:
+        world = self.world
+        seconds = world.rng.uniform(5.0, 300.0)
+        self.stopped_until = world.scheduler.time + seconds
+        if fault is Fault.PAUSE_BEFORE:
+            world.scheduler.yield_for(seconds)
+            self.held_up_s = seconds
+            try:
+                return self._done(kind, act)
+            finally:
+                self.held_up_s = 0.0
+        try:
+            return self._done(kind, act)
+        finally:
+            world.scheduler.yield_for(seconds)
+
+    def _done(self, kind: str, act: Callable[[], T]) -> T:
+        if kind not in _CHANGING:
+            return act()
+        self.world.look()
+        try:
+            return act()
+        finally:
+            after_effect(self.world)
+
+    # -- the two threads ----------------------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        """What the service's worker does with one project, pass by pass."""
+        while True:
+            self.world.scheduler.yield_for(max(self._pass(), 0.05))
+
+    def _pass(self) -> float:
+        engine = self.engine
+        try:
+            return engine.run_once().look_again_s
+        except Held:
+            return _STAND_BY_S
+        except Fenced:
+            try:
+                engine.close()
+            except StateError:
+                engine.lose_lease()
+            return _STAND_BY_S
+        except (StateError, ReconcilerError) as error:
+            self.world.note(f"      {self.name} pass ended: {error}")
+            return _TROUBLE_S
+
+    def _keep(self) -> None:
+        while True:
+            tenure = self.engine.tenure
+            if tenure is not None:
+                try:
+                    tenure.keep()
+                except StateError as error:
+                    self.world.note(f"      {self.name} lease not renewed: {error}")
+            self.world.scheduler.yield_for(_KEEP_EVERY_S)
+
+    def _engine(self) -> Engine:
+        world, place = self.world, self.world.places[self.place_name]
+        drivers = {name: SimDriver(self, name) for name in RULES}
+        ports = Ports(
+            drivers=lambda name: drivers[name],
+            outputs=lambda project: SimOutputs(self, place),
+            services=lambda project: SimServices(self, place),
+            clock=SimClock(self),
+            pool=SimPool(),
+            random_bytes=world.rng.randbytes,
+        )
+        manner = Manner(rules=RULES, holder=self.name, roll_out=world.roll_out)
+        return Engine(SimReader(self, place), SimStore(self), ports, manner)
+
+
+@dataclass(frozen=True, slots=True)
+class SimClock:
+    process: SimProcess
+
+    def now(self) -> datetime:
+        return self.process.world.now()
+
+    def monotonic(self) -> float:
+        return self.process.world.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        self.process.world.scheduler.yield_for(seconds)
+
+
+class SimPool:
+    def run(self, calls: Sequence[Callable[[], T]]) -> list[T]:
+        return [call() for call in calls]
+
+
+@dataclass(frozen=True, slots=True)
+class SimReader:
+    process: SimProcess
+    place: Place
+
+    def read(self) -> Reading:
+        def unreadable(fault: Fault) -> Reading:
+            raise SourceError("compose.yaml is empty")
+
+        reading = self.process.effect("read", self.place.name, self.place.read, unreadable)
+        self.process.understood, self.process.read_at = True, self.process.world.scheduler.time
+        return reading
+
+    def recall(self) -> Reading | None:
+        return None
+
+    def committed(self, path: str) -> bytes | None:
+        return None
+
+
+class SimStore:
+    """A reconciler's connection to the one store."""
+
+    def __init__(self, process: SimProcess) -> None:
+        self._process, self._store = process, process.world.store
+
+    @property
+    def lineage(self) -> str:
+        return self._store.lineage
+
+    @property
+    def short_of_space(self) -> bool:
+        return False
+
+    def projects(self) -> tuple[str, ...]:
+        return self._store.projects()
+
+    def load(self, project: str) -> Recorded:
+        return self._process.effect("load", project, lambda: self._store.load(project), _store_fault)
+
+    def acquire(self, project: str, holder: str, ttl_s: float, *, floor: int = 0) -> Lease:
+        lease = self._process.effect(
+            "acquire", project, lambda: self._acquired(project, holder, ttl_s, floor), _store_fault
+        )
+        self._process.epoch = lease.epoch
+        return lease
+
+    def renew(self, lease: Lease) -> Lease:
+        return self._process.effect("renew", str(lease.epoch), lambda: self._store.renew(lease), _store_fault)
+
+    def release(self, lease: Lease) -> None:
+        self._process.effect("release", str(lease.epoch), lambda: self._store.release(lease), _store_fault)
+
+    def commit(self, lease: Lease, changes: Sequence[Change]) -> int:
+        label = ", ".join(_words(change) for change in changes) if self._process.world.trace is not None else ""
+        return self._process.effect("commit", label, lambda: self._committed(lease, changes), _store_fault)
+
+    def events(self, project: str, *, limit: int = 100, after: int = 0) -> Any:
+        return self._store.events(project, limit=limit, after=after)
+
+    def close(self) -> None:
+        self._store.close()
+
+    def _acquired(self, project: str, holder: str, ttl_s: float, floor: int) -> Lease:
+        lease = self._store.acquire(project, holder, ttl_s, floor=floor)
+        epochs = self._process.world.epochs
+        epochs[project] = max(epochs.get(project, 0), lease.epoch)
+        return lease
+
+    def _committed(self, lease: Lease, changes: Sequence[Change]) -> int:
+        serial = self._store.commit(lease, changes)
+        after_commit(self._process.world, lease)
+        for change in changes:
+            if isinstance(change, PutDeployment):
+                self._remember(change.record)
+        return serial
+
+    def _remember(self, record: DeploymentRecord) -> None:
+        process, world = self._process, self._process.world
+        if world.remember(record):
+            read_at = max(process.read_at, world.scheduler.time - 60.0 - process.held_up_s)
+            after_resolving(world, record, read_at)
+
+
+class SimDriver:
+    """A reconciler's client of one platform: its calls may be lost, late, doubled, refused or lied about."""
+
+    capabilities: Capabilities = CAPABILITIES
+
+    def __init__(self, process: SimProcess, name: str) -> None:
+        self.name, self._process, self._world = name, process, process.world
+        self._driver = FakeDriver(process.world.platforms[name], name=name, capabilities=CAPABILITIES)
+
+    def check(self, spec: ModelSpec) -> tuple[Finding, ...]:
+        return self._driver.check(spec)
+
+    def observe(self, deployment: Deployment) -> Observation:
+        return self.observe_many((deployment,))[deployment.id]
+
+    def observe_many(self, deployments: Sequence[Deployment]) -> Mapping[str, Observation]:
+        def asked() -> Mapping[str, Observation]:
+            self._world.keep_copy(self.name)
+            return self._driver.observe_many(deployments)
+
+        def faulted(fault: Fault) -> Mapping[str, Observation]:
+            if fault is Fault.STALE:
+                return FakeDriver(self._world.stale(self.name)).observe_many(deployments)
+            if fault is Fault.PARTIAL:
+                return {id: seen for id, seen in asked().items() if self._world.rng.random() < 0.5}
+            raise Denied("credentials expired") if fault is Fault.EXPIRED else Unavailable("throttled")
+
+        return self._process.effect("observe", f"{self.name} {len(deployments)}", asked, faulted)
+
+    def create(self, deployment: Deployment) -> Observation:
+        return self._call("create", deployment, self._driver.create)
+
+    def update(self, deployment: Deployment) -> Observation:
+        return self._call("update", deployment, self._driver.update)
+
+    def delete(self, deployment: Deployment) -> Observation:
+        return self._call("delete", deployment, self._driver.delete)
+
+    def in_flight(self, deployment: Deployment) -> int | None:
+        return self._process.effect("in_flight", deployment.name, lambda: self._driver.in_flight(deployment))
+
+    def owned(self, lineage: str) -> Iterable[Deployment]:
+        def faulted(fault: Fault) -> Iterable[Deployment]:
+            raise Denied("credentials expired") if fault is Fault.EXPIRED else Unavailable("throttled")
+
+        return self._process.effect("owned", self.name, lambda: tuple(self._driver.owned(lineage)), faulted)
+
+    def _call(self, verb: str, deployment: Deployment, call: Callable[[Deployment], Observation]) -> Observation:
+        """`deployment` is a value: what is delivered late or twice is exactly what was sent."""
+
+        def send() -> Observation:
+            before_call(self._world, self._process.understood, verb, self.name, deployment)
+            return call(deployment)
+
+        def faulted(fault: Fault) -> Observation:
+            before_call(self._world, self._process.understood, verb, self.name, deployment)
+            return self._gone_wrong(fault, deployment, call)
+
+        return self._process.effect(verb, deployment.name, send, faulted)
+
+    def _gone_wrong(
+        self, fault: Fault, deployment: Deployment, call: Callable[[Deployment], Observation]
+    ) -> Observation:
+        if fault in (Fault.DELAYED, Fault.DUPLICATE):
+            self._deliver_later(deployment, call)
+        if fault in (Fault.APPLIED, Fault.DUPLICATE):
+            seen = call(deployment)
+            if fault is Fault.DUPLICATE:
+                return seen
+        if fault is Fault.LYING:
+            return Observation(phase=Phase.DELETING, detail="being deleted")
+        if fault is Fault.THROTTLE:
+            raise Unavailable("throttled")
+        if fault is Fault.EXPIRED:
+            raise Denied("credentials expired")
+        if fault is Fault.EXHAUSTED:
+            raise Exhausted("no capacity at the moment")
+        raise Ambiguous("timed out")
+
+    def _deliver_later(self, deployment: Deployment, call: Callable[[Deployment], Observation]) -> None:
+        world = self._world
+
+        def deliver() -> None:
+            world.note(f"-- a late call reaches {deployment.name}")
+            try:
+                call(deployment)
+            except Exception as error:  # noqa: BLE001 - nobody waits for this answer any more
+                world.note(f"   its answer would have been {error}")
+            after_effect(world)
+
+        world.scheduler.at(world.scheduler.time + world.rng.uniform(5.0, 300.0), deliver)
+
+
+@dataclass(frozen=True, slots=True)
+class SimOutputs:
+    process: SimProcess
+    place: Place
+
+    def publish(self, *given: Any, **named: Any) -> Any:
+        words = " ".join(f"{key}={endpoint.url}" for key, endpoint in given[1].items())
+        return self.process.effect("publish", words, lambda: self.place.files.publish(*given, **named), _not_written)
+
+    def highest_epoch(self) -> int:
+        return self.process.effect("epoch", self.place.name, self.place.files.highest_epoch)
+
+    def check(self, **named: Any) -> None:
+        self.place.files.check(**named)
+
+    def claim(self, **named: Any) -> None:
+        self.process.effect("claim", str(named["epoch"]), lambda: self.place.files.claim(**named), _not_written)
+
+    def mentions(self, endpoint: Endpoint) -> bool:
+        return self.process.effect("mentions", endpoint.url, lambda: self.place.files.mentions(endpoint))
+
+
+@dataclass(frozen=True, slots=True)
+class SimServices:
+    process: SimProcess
+    place: Place
+
+    def users(self, project: str, endpoints: Mapping[str, Endpoint]) -> Mapping[str, str]:
+        def unasked(fault: Fault) -> Mapping[str, str]:
+            return dict.fromkeys(endpoints, "the engine cannot be asked")
+
+        users = self.place.containers.users
+        return self.process.effect("users", self.place.name, lambda: users(project, endpoints), unasked)
+
+    def roll_out(self, project: Any, services: Sequence[str]) -> tuple[str, ...]:
+        def failed(fault: Fault) -> tuple[str, ...]:
+            return ("service app could not be restarted",)
+
+        return self.process.effect(
+            "roll_out", self.place.name, lambda: self.place.containers.roll_out(project, services), failed
+        )
+
+
+def _store_fault(fault: Fault) -> Any:
+    raise StateFull("the disk is full") if fault is Fault.FULL else StateBusy("somebody holds the database")
+
+
+def _not_written(fault: Fault) -> Any:
+    raise NotWritten("no space left on device")
+
+
+def _words(change: Change) -> str:
+    if isinstance(change, PutDeployment):
+        record = change.record
+        return f"{record.deployment.name} {record.intent.value}/{record.phase.value}{' active' * record.active}"
+    return type(change).__name__

@@ -1,0 +1,99 @@
+"""One run: a scenario, reconcilers, faults while the story lasts, then quiet, then the question whether all is well."""
+
+from __future__ import annotations
+
+import logging
+import random
+from dataclasses import dataclass, field, replace
+
+from tests.sim.faults import PROFILES, ByChance, Chooser
+from tests.sim.invariants import unconverged
+from tests.sim.reconcilers import SimProcess
+from tests.sim.scenarios import SCENARIOS
+from tests.sim.world import World
+
+CONVERGE_WITHIN_S = 2 * 3600.0
+"""Virtual seconds after the faults: settle times of what is still on its way, back-off for capacity, bake times."""
+QUIET_S = 60.0
+"""How long nothing may happen any more afterwards (L2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one run came to."""
+
+    scenario: str
+    seed: int
+    effects: int
+    faults: int
+    took_s: float
+    """Virtual seconds from the end of the faults until all was well."""
+    violations: tuple[str, ...] = ()
+    trace: tuple[str, ...] = field(default=())
+    how: str = ""
+    """The arguments of `python -m tests.sim` that run it again; empty for a seed of a profile."""
+
+    def count(self, *rules: str) -> int:
+        return sum(text.partition(":")[0] in rules for text in self.violations)
+
+
+def run(scenario: str, seed: int, chooser: Chooser, *, traced: bool = False, reconcilers: int | None = None) -> Outcome:
+    """The same arguments give the same run, effect by effect."""
+    logging.disable(logging.CRITICAL)
+    rng = random.Random(seed)
+    world = World(seed, chooser, died_frees=rng.random() < 0.5, roll_out=True)
+    world.trace = [] if traced else None
+    many = reconcilers or rng.choice((2, 2, 3))
+    story = SCENARIOS[scenario](world)
+    world.faulty = True
+    started: set[str] = set()
+    for pause_s in story:
+        for place in sorted(world.places.keys() - started):
+            started.add(place)
+            for number in range(many):
+                SimProcess(world, place, f"{place[0]}{number}").begin(rng.uniform(0, 10))
+        world.scheduler.run_until(
+            world.scheduler.time + pause_s * rng.uniform(0.3, 1.5), lambda: bool(world.violations)
+        )
+    world.faulty = False
+    return _conclude(world, scenario, seed)
+
+
+def by_seed(seed: int, profile: str, *, traced: bool = False) -> Outcome:
+    """The run that a seed stands for: its scenario, and faults by chance."""
+    names = sorted(SCENARIOS)
+    rng = random.Random(f"{seed}/{profile}")
+    return run(names[seed % len(names)], seed, ByChance(PROFILES[profile], rng), traced=traced)
+
+
+def exactly(scenario: str, chooser: Exactly, *, traced: bool = False) -> Outcome:
+    """A scenario with two reconcilers and these faults only."""
+    faults = " ".join(f"--fault {number}:{fault.name}" for number, fault in chooser.at.items())
+    return replace(run(scenario, 0, chooser, traced=traced, reconcilers=2), how=f"{faults} {scenario}")
+
+
+def _conclude(world: World, scenario: str, seed: int) -> Outcome:
+    ended = world.scheduler.time
+    world.note("-- no more faults")
+    world.scheduler.run_until(world.scheduler.last_echo() + 40.0, lambda: bool(world.violations))
+    while not world.violations and unconverged(world):
+        if world.scheduler.time > ended + CONVERGE_WITHIN_S:
+            world.violated("L1", "; ".join(unconverged(world)))
+            break
+        world.scheduler.run_until(world.scheduler.time + 30.0, lambda: bool(world.violations))
+    took_s = world.scheduler.time - ended
+    if not world.violations:
+        _idle(world)
+    world.close()
+    return Outcome(
+        scenario, seed, world.effects, world.faults, took_s, tuple(world.violations), tuple(world.trace or ())
+    )
+
+
+def _idle(world: World) -> None:
+    calls = len(world.calls)
+    world.scheduler.run_until(world.scheduler.time + QUIET_S, lambda: bool(world.violations))
+    for call in world.calls[calls:]:
+        world.violated("L2", f"{' '.join(call)} although all was well")
+    for text in unconverged(world):
+        world.violated("L2", f"all was well, and then: {text}")

@@ -1,0 +1,215 @@
+"""What people do while the reconcilers work: each scenario is a short story, told at times that the seed chooses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from drivers.base import ModelSpec
+from drivers.fake import REFUSED_FLAG
+from reconciler.desired import DesiredModel
+from reconciler.options import Level, Option
+from tests.builders import model_spec, place
+from tests.reconciler.wishes import wish
+from tests.sim.world import World
+
+Story = Callable[[World], Iterator[float]]
+"""Does something and yields the seconds until the next thing; the first `yield` ends what is given from the start."""
+
+A, B, C = (model_spec(context_size=size) for size in (1024, 2048, 4096))
+
+
+def want(key: str = "llm", spec: ModelSpec = A, *, driver: str = "fake", **given: Any) -> DesiredModel:
+    return wish(key, spec, driver=driver, **given)
+
+
+OTHER = want("other", A)
+
+
+def add(world: World) -> Iterator[float]:
+    world.commit("demo", OTHER)
+    yield 60
+    world.commit("demo", OTHER, want())
+    yield 60
+
+
+def remove(world: World) -> Iterator[float]:
+    world.commit("demo", OTHER, want("third"), want())
+    yield 80
+    world.commit("demo", OTHER, want("third"))
+    yield 200
+
+
+def remove_and_come_back(world: World) -> Iterator[float]:
+    world.commit("demo", OTHER, want("third"), want())
+    yield 80
+    world.commit("demo", OTHER, want("third"))
+    yield 150
+    world.commit("demo", OTHER, want("third"), want())
+    yield 100
+
+
+def rename(world: World) -> Iterator[float]:
+    world.commit("demo", OTHER, want("third"), want("llm"))
+    yield 80
+    world.commit("demo", OTHER, want("third"), want("chat"))
+    yield 200
+
+
+def edit_in_place(world: World) -> Iterator[float]:
+    world.commit("demo", OTHER, want(spec=model_spec(runtime_flags=("--one",))))
+    yield 80
+    world.commit("demo", OTHER, want(spec=model_spec(runtime_flags=("--two",))))
+    yield 60
+
+
+def edit_in_place_twice(world: World) -> Iterator[float]:
+    yield from edit_in_place(world)
+    world.commit("demo", OTHER, want(spec=model_spec(runtime_flags=("--three",))))
+    yield 60
+
+
+def edit_with_replacement(world: World) -> Iterator[float]:
+    world.commit("demo", OTHER, want(spec=A))
+    yield 80
+    world.commit("demo", OTHER, want(spec=B))
+    yield 120
+
+
+def edits_in_a_row(world: World) -> Iterator[float]:
+    for spec in (A, B, C):
+        world.commit("demo", OTHER, want(spec=spec))
+        yield 50
+
+
+def there_and_back(world: World) -> Iterator[float]:
+    for spec in (A, B, A, B):
+        world.commit("demo", OTHER, want(spec=spec))
+        yield 70
+
+
+def switch_of_platform(world: World) -> Iterator[float]:
+    world.commit("demo", OTHER, want(driver="fake"))
+    yield 80
+    world.commit("demo", OTHER, want(driver="other"))
+    yield 150
+
+
+def switch_there_and_back(world: World) -> Iterator[float]:
+    for driver in ("fake", "other", "fake"):
+        world.commit("demo", OTHER, want(driver=driver))
+        yield 90
+
+
+def protect(world: World) -> Iterator[float]:
+    asked = Option("cloud.protect", "true", True, place(), Level.MODEL)
+    world.commit("demo", OTHER, want("third"), want(options={"cloud.protect": asked}))
+    yield 80
+    world.commit("demo", OTHER, want("third"))
+    yield 300
+
+
+def drift(world: World) -> Iterator[float]:
+    world.commit("demo", OTHER, want())
+    yield 100
+    world.in_the_console("llm")
+    yield 100
+
+
+def two_projects(world: World) -> Iterator[float]:
+    world.commit("demo", OTHER, want())
+    world.commit("shop", OTHER, want())
+    yield 80
+    world.commit("demo", OTHER, want(spec=B))
+    yield 40
+    world.commit("shop", OTHER, want("third"), want(spec=C))
+    yield 80
+
+
+def no_capacity(world: World) -> Iterator[float]:
+    world.commit("demo", OTHER, want())
+    yield 80
+    world.platforms["fake"].capacity = 3  # a stranger and these two
+    world.commit("demo", OTHER, want(spec=B))
+    yield 150
+    world.platforms["fake"].capacity = None
+    yield 30
+
+
+def removed_while_in_use(world: World) -> Iterator[float]:
+    world.commit("demo", OTHER, want("third"), want())
+    yield 80
+    for _, _, thing in world.live():
+        thing.answering = 1
+    world.commit("demo", OTHER, want("third"))
+    yield 300
+    for _, _, thing in world.live():
+        thing.answering = 0
+    yield 10
+
+
+def failed_start(world: World) -> Iterator[float]:
+    world.commit("demo", OTHER, want(spec=A))
+    yield 80
+    world.platforms["fake"].failing["llm"] = "out of memory"
+    world.commit("demo", OTHER, want(spec=B))
+    yield 200
+    world.platforms["fake"].failing.clear()
+    world.commit("demo", OTHER, want(spec=C))
+    yield 60
+
+
+def refused_model(world: World) -> Iterator[float]:
+    world.commit("demo", OTHER, want(spec=A))
+    yield 80
+    world.commit("demo", want("other", B), refused={"llm": "unknown option 'cloud.regoin'"})
+    yield 100
+    world.commit("demo", want("other", B), want(spec=B))
+    yield 60
+
+
+def rejected_model(world: World) -> Iterator[float]:
+    world.commit("demo", OTHER, want(spec=A))
+    yield 80
+    world.commit("demo", OTHER, want(spec=model_spec(runtime_flags=(REFUSED_FLAG,), context_size=9)))
+    yield 100
+    world.commit("demo", OTHER, want(spec=B))
+    yield 60
+
+
+def source_breaks(world: World) -> Iterator[float]:
+    world.commit("demo", OTHER, want("third"), want(spec=A))
+    yield 80
+    world.commit("demo", OTHER, want("third"), want(spec=B))
+    yield 10
+    world.places["demo"].trouble = "compose.yaml is empty"
+    yield 200
+    world.places["demo"].trouble = ""
+    world.commit("demo", OTHER, want("third"))
+    yield 20
+    world.places["demo"].trouble = "compose.yaml has changed while it was read"
+    yield 200
+    world.places["demo"].trouble = ""
+    yield 30
+
+
+def everything_vanishes(world: World) -> Iterator[float]:
+    """A file that lost its models is an accident until a person says otherwise."""
+    everything = OTHER, want("third"), want()
+    world.commit("demo", *everything)
+    yield 80
+    world.commit("demo")
+    yield 400
+    world.commit("demo", *everything)
+    yield 30
+
+
+SCENARIOS: dict[str, Story] = {
+    story.__name__: story
+    for story in (
+        add, remove, remove_and_come_back, rename, edit_in_place, edit_in_place_twice, edit_with_replacement,
+        edits_in_a_row, there_and_back, switch_of_platform, switch_there_and_back, protect, drift, two_projects,
+        no_capacity, removed_while_in_use, failed_start, refused_model, rejected_model, source_breaks,
+        everything_vanishes,
+    )
+}  # fmt: skip

@@ -1,0 +1,37 @@
+"""The bounded part of the simulation: the same few hundred schedules each time. `make sim` runs as many as you like."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.sim.faults import PROFILES
+from tests.sim.run import by_seed
+from tests.sim.volume import Figures, exhaustive, seeds
+
+_PARTS = 10
+
+
+@pytest.mark.parametrize("part", range(_PARTS))
+def test_no_seeded_schedule_breaks_a_rule(part: int) -> None:
+    figures = Figures()
+    for profile in PROFILES:
+        more = seeds(part * 17, 17, profile, jobs=1)
+        figures.schedules += more.schedules
+        figures.faults += more.faults
+        figures.bad += more.bad
+    assert not figures.bad, f"{figures.bad[0].scenario}, seed {figures.bad[0].seed}: {figures.bad[0].violations}"
+    assert figures.schedules * _PARTS >= 500
+    assert figures.faults > 100
+
+
+@pytest.mark.parametrize("scenario", ["add", "edit_with_replacement"])
+def test_no_single_fault_breaks_a_rule(scenario: str) -> None:
+    figures = exhaustive([scenario], 1, every=40)
+    assert figures.faults >= 10
+    assert not figures.bad, f"{figures.bad[0].how}: {figures.bad[0].violations}"
+
+
+def test_a_seed_gives_the_same_run_each_time() -> None:
+    once, again = (by_seed(7, "rough", traced=True) for _ in range(2))
+    assert once == again
+    assert len(once.trace) > 100

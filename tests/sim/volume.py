@@ -1,0 +1,104 @@
+"""Many runs, in several processes, and the figures they come to."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
+
+from tests.sim.faults import Exactly, Recording, crash_pairs, single_faults
+from tests.sim.run import Outcome, by_seed, exactly, run
+from tests.sim.scenarios import SCENARIOS
+
+_CHUNK = 20
+Work = TypeVar("Work")
+
+
+@dataclass(slots=True)
+class Figures:
+    """Sums over runs. The first few bad ones are kept whole."""
+
+    schedules: int = 0
+    effects: int = 0
+    faults: int = 0
+    slowest_s: float = 0.0
+    broken: Counter[str] = field(default_factory=Counter)
+    """Runs in which a rule was broken, by rule."""
+    bad: list[Outcome] = field(default_factory=list)
+
+    def add(self, outcome: Outcome) -> None:
+        self.schedules += 1
+        self.effects += outcome.effects
+        self.faults += outcome.faults
+        self.slowest_s = max(self.slowest_s, outcome.took_s)
+        self.broken.update({text.partition(":")[0] for text in outcome.violations})
+        leaked = any("leak:" in text for text in outcome.violations)
+        self.broken["leak"] += leaked
+        if outcome.violations and len(self.bad) < 20:
+            self.bad.append(outcome)
+
+    def lines(self) -> Iterator[str]:
+        yield f"schedules         {self.schedules:>12,}"
+        yield f"effects           {self.effects:>12,}"
+        yield f"faults            {self.faults:>12,}"
+        yield f"leaks             {self.broken['leak']:>12,}"
+        yield f"double creates    {self.broken['S1'] + self.broken['S2']:>12,}"
+        yield f"deletes in use    {self.broken['S4']:>12,}"
+        yield f"foreign deletes   {self.broken['S3']:>12,}"
+        yield f"not converged     {self.broken['L1'] + self.broken['L2']:>12,}"
+        yield f"slowest recovery  {self.slowest_s:>10,.0f} s (virtual, from the last fault)"
+        for rule, count in sorted(self.broken.items()):
+            if count and rule != "leak":
+                yield f"  {rule} broken in {count:,} schedules"
+
+
+def seeds(first: int, count: int, profile: str, jobs: int) -> Figures:
+    """Runs of consecutive seeds."""
+    return _gather(partial(by_seed, profile=profile), range(first, first + count), jobs)
+
+
+def exhaustive(names: Iterable[str], jobs: int, *, pairs_within: int = 0, every: int = 1) -> Figures:
+    """Every single fault at every effect of the undisturbed run of these scenarios, and pairs of crashes at effects that
+    lie at most `pairs_within` apart; of all these, every n-th."""
+    work = []
+    for name in names:
+        kinds = trace_of(name)
+        cases = single_faults(kinds) + (crash_pairs(kinds, pairs_within) if pairs_within else [])
+        work += [(name, case) for case in cases]
+    return _gather(_exactly, work[::every], jobs)
+
+
+def trace_of(name: str) -> list[str]:
+    """The kinds of effects of a run without faults, up to where faults would stop."""
+    recording = Recording()
+    run(name, 0, recording, reconcilers=2)
+    return recording.kinds
+
+
+def _exactly(case: tuple[str, Exactly]) -> Outcome:
+    name, chooser = case
+    return exactly(name, chooser)
+
+
+def _gather(one: Callable[[Work], Outcome], work: Iterable[Work], jobs: int) -> Figures:
+    figures = Figures()
+    if jobs == 1:
+        for each in work:
+            figures.add(one(each))
+        return figures
+    with ProcessPoolExecutor(jobs) as pool:
+        for outcome in pool.map(one, work, chunksize=_CHUNK):
+            figures.add(outcome)
+    return figures
+
+
+def timed(what: Callable[[], Figures]) -> tuple[Figures, float]:
+    began = time.perf_counter()
+    return what(), time.perf_counter() - began
+
+
+__all__ = ["SCENARIOS", "Figures", "exhaustive", "seeds", "timed", "trace_of"]

@@ -1,0 +1,213 @@
+"""Everything outside the reconcilers: platforms, store, files, containers, repositories, and the time they share.
+
+The world also remembers the true story (what was ever durable, what was ever published) that the invariants judge by.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from drivers.base import Capabilities, Deployment, ModelSpec
+from drivers.fake import FakePlatform, Thing
+from reconciler.desired import DesiredModel
+from reconciler.errors import SourceError
+from reconciler.moment import Rules
+from reconciler.reading import Reading
+from state.clock import Clock as StoreClock
+from state.memory import MemoryStore
+from state.record import DeploymentRecord, Intent
+from tests.builders import NOON, binding, project, service
+from tests.reconciler.wishes import wishes
+from tests.sim.faults import Chooser, Fault
+from tests.sim.places import Containers, Files
+from tests.sim.schedule import Scheduler
+
+DRIVERS = ("fake", "other")
+BAKE_S, GRACE_S = 60.0, 120.0
+CAPABILITIES = Capabilities(
+    updatable=frozenset({"runtime_flags"}), settle_s=400.0, startup_timeout_s=300.0, degraded_grace_s=20.0
+)
+RULES = {name: Rules(capabilities=CAPABILITIES, bake_s=BAKE_S, removal_grace_s=GRACE_S) for name in DRIVERS}
+
+
+@dataclass
+class Place:
+    """One project: its source, its files, its containers, and what was asked of it when."""
+
+    name: str
+    files: Files
+    containers: Containers
+    reading: Reading
+    trouble: str = ""
+    commits: list[tuple[float, Mapping[str, DesiredModel]]] = field(default_factory=list)
+    last_mentioned: dict[str, float] = field(default_factory=dict)
+    """When a file said so last, by address."""
+    highest_written: int = 0
+    """The highest lease ever seen on the files."""
+    protected: set[str] = field(default_factory=set)
+    """Models that were ever protected."""
+    hopeless: set[str] = field(default_factory=set)
+    """Models that nobody expects to become ready: refused, or failing for good."""
+
+    def read(self) -> Reading:
+        if self.trouble:
+            raise SourceError(self.trouble)
+        return self.reading
+
+
+@dataclass
+class World:
+    """`died_frees`: the store notices a killed holder at once, as a lock file does; otherwise its lease runs out."""
+
+    seed: int
+    chooser: Chooser
+    died_frees: bool = True
+    roll_out: bool = True
+    rng: random.Random = field(init=False)
+    scheduler: Scheduler = field(init=False)
+    store: MemoryStore = field(init=False)
+    platforms: dict[str, FakePlatform] = field(init=False)
+    places: dict[str, Place] = field(default_factory=dict)
+    trace: list[str] | None = None
+    effects: int = 0
+    faults: int = 0
+    faulty: bool = False
+    """Whether faults happen at present."""
+    bake_s: float = BAKE_S
+    grace_s: float = GRACE_S
+    jumped_s: float = 0.0
+    slack_s: float = 0.0
+    """By how much the wall clock has been moved, all jumps together."""
+    issued: dict[str, DeploymentRecord] = field(default_factory=dict)
+    """Every deployment whose intent was ever durable, by name."""
+    resolved: set[tuple[str, str]] = field(default_factory=set)
+    """(verb, name) of every call whose intent was ever durable."""
+    sent: dict[tuple[str, str], object] = field(default_factory=dict)
+    """What was sent with a create, by driver and name."""
+    epochs: dict[str, int] = field(default_factory=dict)
+    """The highest lease ever given, by project."""
+    calls: list[tuple[str, str, str]] = field(default_factory=list)
+    """Every mutating call that was sent: verb, driver, name."""
+    violations: list[str] = field(default_factory=list)
+    seen: dict[str, int] = field(default_factory=dict)
+    """How much of each platform's journal was judged."""
+    stale_copies: dict[str, list[tuple[float, dict[str, Thing]]]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.rng = random.Random(self.seed)
+        self.scheduler = Scheduler(random.Random(self.seed + 1))
+        clock = StoreClock(now=self.now, monotonic=self.monotonic, since_boot=self.monotonic, boot_id="one")
+        self.store = MemoryStore(clock=clock)
+        self.platforms = {name: FakePlatform(clock=self.true_time, create_s=20.0, delete_s=5.0) for name in DRIVERS}
+        for number, platform in enumerate(self.platforms.values()):
+            platform.journal.extend([("began", "")] * number * 1000)  # addresses of two platforms never meet
+            platform.things[f"stranger-{number}"] = Thing(None, self.true_time())
+            platform.strangers.add(f"stranger-{number}")
+        self.seen = {name: len(platform.journal) for name, platform in self.platforms.items()}
+
+    # -- time ---------------------------------------------------------------------------------------------------------
+
+    def monotonic(self) -> float:
+        return self.scheduler.time
+
+    def true_time(self) -> datetime:
+        return NOON + timedelta(seconds=self.scheduler.time)
+
+    def now(self) -> datetime:
+        return self.true_time() + timedelta(seconds=self.jumped_s)
+
+    def jump(self, seconds: float) -> None:
+        self.jumped_s += seconds
+        self.slack_s += abs(seconds)
+
+    # -- people -------------------------------------------------------------------------------------------------------
+
+    def commit(self, place: str = "demo", *models: DesiredModel, refused: Mapping[str, str] | None = None) -> None:
+        """The file asks for exactly these models from now on."""
+        there = self.places.get(place)
+        number = len(there.commits) if there is not None else 0
+        desired = wishes(*models, refused=refused)
+        reading = Reading(
+            project=project(service("app", *(binding(key) for key in desired.judged)), name=place),
+            desired=desired,
+            revision=f"commit-{number}",
+            describe=f"commit {number}",
+            origin=f"/srv/{place}",
+        )
+        if there is None:
+            files = Files(f"/values/{place}/app.env")
+            there = self.places[place] = Place(place, files, Containers(files), reading)
+        there.reading = reading
+        there.protected |= {key for key, model in desired.models.items() if model.protected}
+        there.commits.append((self.scheduler.time, dict(desired.judged)))
+        self.note(f"-- commit {number} of {place}: {', '.join(sorted(desired.judged)) or 'nothing'}")
+
+    def in_the_console(self, model: str) -> None:
+        """Somebody deletes the things of a model by hand."""
+        for platform in self.platforms.values():
+            for name, thing in list(platform.things.items()):
+                if thing.deployment is not None and thing.deployment.model == model:
+                    del platform.things[name]
+                    self.note(f"-- {name} was deleted in the console")
+
+    # -- the true story -----------------------------------------------------------------------------------------------
+
+    def live(self) -> Iterable[tuple[str, str, Thing]]:
+        """(driver, name, thing) of everything of ours that is not being deleted."""
+        for driver, platform in self.platforms.items():
+            platform.tidy()
+            for name, thing in platform.things.items():
+                if thing.deployment is not None and thing.gone_at is None:
+                    yield driver, name, thing
+
+    def remember(self, record: DeploymentRecord) -> bool:
+        """A commit made this durable; whether a deletion was resolved by it."""
+        name = record.deployment.name
+        news = record.intent is Intent.DELETE and ("delete", name) not in self.resolved
+        self.issued.setdefault(name, record)
+        self.resolved.add(("delete" if record.intent is Intent.DELETE else "create", name))
+        self.resolved.add((f"update {record.deployment.spec.digest}", name))
+        return news
+
+    def note(self, text: str) -> None:
+        if self.trace is not None:
+            self.trace.append(f"{self.scheduler.time:9.2f}  {text}")
+
+    def violated(self, rule: str, text: str) -> None:
+        self.violations.append(f"{rule}: {text}")
+        self.note(f"** {rule}: {text}")
+
+    def close(self) -> None:
+        """Let every strand end."""
+        for task in self.scheduler.tasks:
+            task.process.dead = True
+        self.scheduler.bury()
+
+    def look(self) -> None:
+        """Note what the files say at this moment, and keep copies of the platforms for stale answers."""
+        for place in self.places.values():
+            for url in place.files.urls():
+                place.last_mentioned[url] = self.scheduler.time
+
+    def stale(self, driver: str) -> FakePlatform:
+        """A platform as it was up to a minute ago."""
+        copies = self.stale_copies.get(driver, [])
+        things = self.rng.choice(copies)[1] if copies else self.platforms[driver].things
+        return FakePlatform(clock=self.true_time, things={name: replace(thing) for name, thing in things.items()})
+
+    def keep_copy(self, driver: str) -> None:
+        self.platforms[driver].tidy()
+        things = {name: replace(thing) for name, thing in self.platforms[driver].things.items()}
+        copies = [copy for copy in self.stale_copies.get(driver, []) if copy[0] > self.scheduler.time - 60]
+        self.stale_copies[driver] = [*copies[-4:], (self.scheduler.time, things)]
+
+
+def describe(spec: ModelSpec) -> str:
+    return f"{spec.model}/{spec.context_size}/{','.join(spec.runtime_flags)}"
+
+
+Later = Callable[[], object]
+__all__ = ["BAKE_S", "CAPABILITIES", "DRIVERS", "GRACE_S", "RULES", "Deployment", "Fault", "Place", "World", "describe"]
