@@ -59,12 +59,8 @@ def _tell(what: str, profile: str | None, figures: Figures, seconds: float) -> i
     for line in figures.lines():
         print(f"  {line}")
     for outcome in figures.bad:
-        again = (
-            f"python -m tests.sim --seed {outcome.seed} --profile {profile}"
-            if profile
-            else f"python -m tests.sim {outcome.how}"
-        )
-        print(f"  {outcome.scenario}: {outcome.violations[0]}\n    {again}")
+        again = f"--seed {outcome.seed} --profile {profile}" if profile else outcome.how
+        print(f"  {outcome.scenario}: {outcome.violations[0]}\n    python -m tests.sim {again}")
     return len(figures.bad)
 
 

@@ -145,7 +145,7 @@ def _gone_since(place: Place, model: str, read_at: float) -> float | None:
     return since
 
 
-# -- after the faults ---------------------------------------------------------------------------------------------------
+# -- after the faults ------------------------------------------------------------------------------------------
 
 
 def unconverged(world: World) -> list[str]:
@@ -164,8 +164,8 @@ def _place_unconverged(world: World, place: Place) -> list[str]:
         serving = place.files.says.get(key)
         if not any(_serves(world, model.driver, model.spec.digest, key, place, serving)):
             trouble.append(f"{place.name}: {key} is not served as the file asks")
-    for key in place.files.says.keys() - wanted.keys() - place.protected - place.hopeless:
-        trouble.append(f"{place.name}: the files still name {key}")
+    unwanted = place.files.says.keys() - wanted.keys() - place.protected - place.hopeless
+    trouble += [f"{place.name}: the files still name {key}" for key in unwanted]
     kept = wanted.keys() | place.protected | place.hopeless
     for id, record in recorded.deployments.items():
         if record.deployment.model not in kept:
@@ -173,9 +173,8 @@ def _place_unconverged(world: World, place: Place) -> list[str]:
         elif record.request_open and record.deployment.model in wanted:
             trouble.append(f"{place.name}: a call about {record.deployment.name} is still open")
     counts = Counter(record.deployment.model for record in recorded.deployments.values())
-    trouble += [
-        f"{place.name}: {count} deployments of {key} are recorded" for key, count in counts.items() if count > 1
-    ]
+    doubled = [key for key, count in counts.items() if count > 1]
+    trouble += [f"{place.name}: {counts[key]} deployments of {key} are recorded" for key in doubled]
     if set(place.containers.environment.values()) - place.files.urls():
         trouble.append(f"{place.name}: a service runs with an old address")
     return trouble

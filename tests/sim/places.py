@@ -1,4 +1,4 @@
-"""Where addresses stand: a project's files, fenced like `write.py` fences them, and the containers started with them."""
+"""Where addresses stand: a project's files, fenced like `write.py` does it, and the containers started with them."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import logging
 import random
 from dataclasses import dataclass, field, replace
 
-from tests.sim.faults import PROFILES, ByChance, Chooser
+from tests.sim.faults import PROFILES, ByChance, Chooser, Exactly
 from tests.sim.invariants import unconverged
 from tests.sim.reconcilers import SimProcess
 from tests.sim.scenarios import SCENARIOS

@@ -62,8 +62,8 @@ def seeds(first: int, count: int, profile: str, jobs: int) -> Figures:
 
 
 def exhaustive(names: Iterable[str], jobs: int, *, pairs_within: int = 0, every: int = 1) -> Figures:
-    """Every single fault at every effect of the undisturbed run of these scenarios, and pairs of crashes at effects that
-    lie at most `pairs_within` apart; of all these, every n-th."""
+    """Every single fault at every effect of the undisturbed run of these scenarios, and pairs of crashes at effects
+    that lie at most `pairs_within` apart; of all these, every n-th."""
     work = []
     for name in names:
         kinds = trace_of(name)
