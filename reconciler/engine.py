@@ -9,21 +9,20 @@ one whenever something was marked. A dry run is the same pass stopped before app
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from drivers.base import Observation
-from reconciler.adoption import adopt, adoption_changes, list_owned
 from reconciler.apply import Applied, Applier, in_order
+from reconciler.beginning import other_projects, take_lease
 from reconciler.diff import diff
 from reconciler.errors import InputError, Refused, SourceError
-from reconciler.intents import tried_anew
-from reconciler.moment import Moment, Removals, Rules
+from reconciler.manner import Manner
+from reconciler.moment import Moment
 from reconciler.observe import observe_all
-from reconciler.placement import LOCAL
 from reconciler.plan import Plan
-from reconciler.policy import Policy, guard
+from reconciler.policy import guard
 from reconciler.ports import Outputs, Ports, Published
 from reconciler.reading import Reading, Reads, api_key_vars
 from reconciler.refresh import changes_between, note_wanted, refresh
@@ -38,28 +37,11 @@ from state.record import (
     Event,
     ModelRecord,
     OutputRecord,
-    PutDeployment,
-    PutModel,
     PutSource,
     Recorded,
     SourceRecord,
 )
 from state.store import Fenced, Store
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Manner:
-    """How this engine goes about it; the operator's choice, the same for all passes."""
-
-    rules: Mapping[str, Rules]
-    policy: Policy = field(default_factory=Policy)
-    holder: str = "reconciler"
-    lease_ttl_s: float = 60.0
-    roll_out: bool = False
-    removals: Removals = Removals.RIPEN
-    forced: bool = False
-    anew: bool = False
-    """A person asks for it now: back-off and earlier failures are forgotten when the lease begins."""
 
 
 class Engine:
@@ -147,71 +129,12 @@ class Engine:
         return "", True
 
     def _hold_lease(self, reading: Reading, outputs: Outputs) -> Tenure:
-        """The lease, with everything seen to that belongs to its beginning; raises without keeping it otherwise."""
-        project = reading.project.name
-        if self._tenure is not None and self._tenure.lease.project != project:
+        if self._tenure is not None and self._tenure.lease.project != reading.project.name:
             self.close()
-        if self._tenure is not None:
-            return self._tenure
-        recorded = self._store.load(project)
-        self._refuse_another_origin(recorded, reading)
-        if (reading.desired.judged or recorded.deployments) and not self._manner.forced:
-            outputs.check(lineage=self._store.lineage, project=project)
-        clock, manner = self._ports.clock, self._manner
-        tenure = Tenure(
-            self._store,
-            project,
-            manner.holder,
-            clock.monotonic,
-            ttl_s=manner.lease_ttl_s,
-            floor=outputs.highest_epoch(),
-        )
-        try:
-            self._begin(tenure, reading, outputs)
-        except BaseException:
-            tenure.release()
-            raise
-        self._tenure = tenure
-        return tenure
-
-    def _begin(self, tenure: Tenure, reading: Reading, outputs: Outputs) -> None:
-        """The first things under a new lease: fence off whoever held it before, and take over what the record lost."""
-        recorded = self._store.load(reading.project.name)
-        lease, lineage = tenure.lease, self._store.lineage
-        outputs.claim(lineage=lineage, project=lease.project, epoch=lease.epoch, serial=recorded.serial)
-        names = {model.driver for model in reading.desired.models.values()}
-        names |= {record.driver for record in recorded.deployments.values()} | ({LOCAL} & set(self._manner.rules))
-        now = self._ports.clock.now()
-        known = adopt(recorded, list_owned(sorted(names), self._ports.drivers, lineage), now)
-        changes: list[Change] = list(adoption_changes(recorded, known, now))
-        if self._manner.anew:
-            changes += [PutModel(tried_anew(book)) for book in recorded.models.values() if book.attempts or book.halted]
-            waiting = (record for record in recorded.deployments.values() if record.next_call_at is not None)
-            changes += [PutDeployment(replace(record, next_call_at=None)) for record in waiting]
-        if changes:
-            self._store.commit(lease, changes)
-        self._left_behind = tuple(self._other_projects(reading))
-
-    def _other_projects(self, reading: Reading) -> Iterator[str]:
-        """A project that was renamed leaves its models running under the old name; somebody should know."""
-        for name in self._store.projects():
-            other = self._store.load(name) if name != reading.project.name else None
-            if other is not None and other.source is not None and other.source.origin == reading.origin:
-                count = len({record.deployment.model for record in other.deployments.values()})
-                if count:
-                    yield (
-                        f"{count} model{'' if count == 1 else 's'} of this checkout still run under its former name "
-                        f"'{name}': `reconcile destroy -p {name}` ends them"
-                    )
-
-    def _refuse_another_origin(self, recorded: Recorded, reading: Reading) -> None:
-        """Two checkouts with one project name would take turns deleting each other's models."""
-        origin = recorded.source.origin if recorded.source is not None else ""
-        if origin not in ("", reading.origin) and not self._manner.forced:
-            raise Refused(
-                f"project '{recorded.project}' was reconciled from {origin} before, not from {reading.origin}: give "
-                "one of them another name, or take the project over with one run of `reconcile --force`"
-            )
+        if self._tenure is None:
+            self._tenure = take_lease(self._store, self._ports, self._manner, reading, outputs)
+            self._left_behind = tuple(other_projects(self._store, reading))
+        return self._tenure
 
     def _look(self, recorded: Recorded, reading: Reading, fresh: bool) -> tuple[Recorded, Mapping[str, Observation]]:
         now = self._ports.clock.now

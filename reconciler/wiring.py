@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from drivers.llamacpp.settings import LlamaCppSettings
     from drivers.modelstore.store import ModelStore
     from reconciler.compose.project import Project
-    from reconciler.engine import Engine, Manner
+    from reconciler.engine import Engine
     from reconciler.inbox import Inbox
+    from reconciler.manner import Manner
     from reconciler.publish import Places
     from state.store import Store
 

@@ -21,8 +21,9 @@ from reconciler.answers import GONE
 from reconciler.clock import SystemClock
 from reconciler.commands.project import Mistake, ProjectContext, durable_store, print_warning, say
 from reconciler.commands.up import exit_code, plan_now, print_problem, show
-from reconciler.engine import Engine, Manner
+from reconciler.engine import Engine
 from reconciler.errors import ReconcilerError, Refused
+from reconciler.manner import Manner
 from reconciler.moment import Removals
 from reconciler.plan import Action, Plan
 from reconciler.progress import Progress, Row, open_progress

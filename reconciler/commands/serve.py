@@ -107,7 +107,7 @@ def named(projects: Sequence[ProjectSettings]) -> dict[str, ProjectSettings]:
 
 def _follow(project: ProjectSettings, settings: Settings, store: Store, drivers: Drivers) -> Followed:
     from reconciler.daemon import Followed
-    from reconciler.engine import Manner
+    from reconciler.manner import Manner
     from reconciler.wiring import LaunchWords, RuleBook, build_engine, holder, inbox_for, places_for, service_reader
 
     reader = service_reader(project, settings, os.environ)

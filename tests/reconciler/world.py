@@ -12,8 +12,9 @@ from drivers.base import Capabilities, Endpoint, ModelSpec
 from drivers.fake import FakeDriver, FakePlatform
 from reconciler.compose.project import Project
 from reconciler.desired import Desired, DesiredModel
-from reconciler.engine import Engine, Manner
+from reconciler.engine import Engine
 from reconciler.errors import Refused, SourceError
+from reconciler.manner import Manner
 from reconciler.moment import Rules
 from reconciler.ports import Ports, Published
 from reconciler.reading import Reading

@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 from drivers.base import Capabilities, Deployment, Endpoint, Finding, ModelSpec, Observation, Phase
 from drivers.errors import Ambiguous, Denied, Exhausted, Unavailable
 from drivers.fake import FakeDriver
-from reconciler.engine import Engine, Manner
+from reconciler.engine import Engine
 from reconciler.errors import ReconcilerError, SourceError
+from reconciler.manner import Manner
 from reconciler.ports import Ports
 from reconciler.reading import Reading
 from reconciler.write import NotWritten

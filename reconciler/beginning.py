@@ -1,0 +1,77 @@
+"""The beginning of a lease: whose project it is, whose files, who is fenced off, and what is taken over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from reconciler.adoption import adopt, adoption_changes, list_owned
+from reconciler.errors import Refused
+from reconciler.intents import tried_anew
+from reconciler.manner import Manner
+from reconciler.placement import LOCAL
+from reconciler.ports import Outputs, Ports
+from reconciler.reading import Reading
+from reconciler.tenure import Tenure
+from state.record import Change, PutDeployment, PutModel, Recorded
+from state.store import Store
+
+
+def take_lease(store: Store, ports: Ports, manner: Manner, reading: Reading, outputs: Outputs) -> Tenure:
+    """The lease of the reading's project, with everything seen to that comes first under a new one.
+
+    Raises Refused where the project or its files are somebody else's, and StateError; the lease is not kept then.
+    """
+    project = reading.project.name
+    recorded = store.load(project)
+    _refuse_another_origin(recorded, reading, manner)
+    if (reading.desired.judged or recorded.deployments) and not manner.forced:
+        outputs.check(lineage=store.lineage, project=project)
+    floor = outputs.highest_epoch()
+    tenure = Tenure(store, project, manner.holder, ports.clock.monotonic, ttl_s=manner.lease_ttl_s, floor=floor)
+    try:
+        _begin(tenure, store, ports, manner, reading, outputs)
+    except BaseException:
+        tenure.release()
+        raise
+    return tenure
+
+
+def other_projects(store: Store, reading: Reading) -> Iterator[str]:
+    """A project that was renamed leaves its models running under the old name; somebody should know."""
+    for name in store.projects():
+        other = store.load(name) if name != reading.project.name else None
+        if other is not None and other.source is not None and other.source.origin == reading.origin:
+            count = len({record.deployment.model for record in other.deployments.values()})
+            if count:
+                yield (
+                    f"{count} model{'' if count == 1 else 's'} of this checkout still run under its former name "
+                    f"'{name}': `reconcile destroy -p {name}` ends them"
+                )
+
+
+def _begin(tenure: Tenure, store: Store, ports: Ports, manner: Manner, reading: Reading, outputs: Outputs) -> None:
+    """Fence off whoever held it before, take over what the record lost, and forget back-off where a person asks."""
+    recorded = store.load(reading.project.name)
+    lease, lineage, now = tenure.lease, store.lineage, ports.clock.now()
+    outputs.claim(lineage=lineage, project=lease.project, epoch=lease.epoch, serial=recorded.serial)
+    names = {model.driver for model in reading.desired.models.values()}
+    names |= {record.driver for record in recorded.deployments.values()} | ({LOCAL} & set(manner.rules))
+    known = adopt(recorded, list_owned(sorted(names), ports.drivers, lineage), now)
+    changes: list[Change] = list(adoption_changes(recorded, known, now))
+    if manner.anew:
+        changes += [PutModel(tried_anew(book)) for book in recorded.models.values() if book.attempts or book.halted]
+        waiting = (record for record in recorded.deployments.values() if record.next_call_at is not None)
+        changes += [PutDeployment(replace(record, next_call_at=None)) for record in waiting]
+    if changes:
+        store.commit(lease, changes)
+
+
+def _refuse_another_origin(recorded: Recorded, reading: Reading, manner: Manner) -> None:
+    """Two checkouts with one project name would take turns deleting each other's models."""
+    origin = recorded.source.origin if recorded.source is not None else ""
+    if origin not in ("", reading.origin) and not manner.forced:
+        raise Refused(
+            f"project '{recorded.project}' was reconciled from {origin} before, not from {reading.origin}: give "
+            "one of them another name, or take the project over with one run of `reconcile --force`"
+        )

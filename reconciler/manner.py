@@ -1,0 +1,24 @@
+"""How an engine goes about it: the operator's choice, or a person's, the same for all passes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from reconciler.moment import Removals, Rules
+from reconciler.policy import Policy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manner:
+    """How this engine goes about it; the operator's choice, the same for all passes."""
+
+    rules: Mapping[str, Rules]
+    policy: Policy = field(default_factory=Policy)
+    holder: str = "reconciler"
+    lease_ttl_s: float = 60.0
+    roll_out: bool = False
+    removals: Removals = Removals.RIPEN
+    forced: bool = False
+    anew: bool = False
+    """A person asks for it now: back-off and earlier failures are forgotten when the lease begins."""
