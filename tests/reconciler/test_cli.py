@@ -248,8 +248,13 @@ def test_a_name_that_is_no_text_is_quoted_and_not_stumbled_over(desk: Desk) -> N
 
 
 def test_ctrl_c_ends_with_130_and_a_sentence(desk: Desk) -> None:
+    def as_in_a_terminal() -> None:
+        """What a shell starts in the background ignores Ctrl-C, and so would everything below it, these tests too."""
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    pipes = {"stdin": subprocess.PIPE, "stderr": subprocess.PIPE, "stdout": subprocess.PIPE}
     command = desk.command("-f", "-", "config")
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(command, preexec_fn=as_in_a_terminal, **pipes) as process:  # type: ignore[call-overload]
         assert process.stdin is not None
         _until_it_reads(process.pid)
         process.send_signal(signal.SIGINT)

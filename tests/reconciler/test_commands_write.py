@@ -278,13 +278,18 @@ def test_an_interrupted_run_gives_the_lease_back(
 ) -> None:
     platform.create_s = 3600.0
     impatient.compose()
+    # What a shell starts in the background ignores Ctrl-C, and these tests may be such a thing.
+    outside = signal.signal(signal.SIGINT, signal.default_int_handler)
     before = signal.getsignal(signal.SIGTERM)
 
     def interrupted(self: SystemClock, seconds: float) -> None:
         os.kill(os.getpid(), number)
 
     monkeypatch.setattr(SystemClock, "sleep", interrupted)
-    done = impatient.reconcile("--quiet")
+    try:
+        done = impatient.reconcile("--quiet")
+    finally:
+        signal.signal(signal.SIGINT, outside)
     assert done.code == 130
     assert "what was begun is recorded" in done.err
     assert signal.getsignal(signal.SIGTERM) == before
