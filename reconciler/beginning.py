@@ -12,6 +12,7 @@ from reconciler.manner import Manner
 from reconciler.placement import LOCAL
 from reconciler.ports import Outputs, Ports
 from reconciler.reading import Reading
+from reconciler.stamp import Stamp
 from reconciler.tenure import Tenure
 from state.record import Change, PutDeployment, PutModel, Recorded
 from state.store import Store
@@ -54,7 +55,7 @@ def _begin(tenure: Tenure, store: Store, ports: Ports, manner: Manner, reading: 
     """Fence off whoever held it before, take over what the record lost, and forget back-off where a person asks."""
     recorded = store.load(reading.project.name)
     lease, lineage, now = tenure.lease, store.lineage, ports.clock.now()
-    outputs.claim(lineage=lineage, project=lease.project, epoch=lease.epoch, serial=recorded.serial)
+    outputs.claim(Stamp(lineage, lease.project, lease.epoch, recorded.serial))
     names = {model.driver for model in reading.desired.models.values()}
     names |= {record.driver for record in recorded.deployments.values()} | ({LOCAL} & set(manner.rules))
     known = adopt(recorded, list_owned(sorted(names), ports.drivers, lineage), now)

@@ -27,6 +27,7 @@ from reconciler.ports import Outputs, Ports, Published
 from reconciler.reading import Reading, Reads, api_key_vars
 from reconciler.refresh import changes_between, note_wanted, refresh
 from reconciler.result import MOVING_INTERVAL_S, PassResult, look_again_s
+from reconciler.stamp import Stamp
 from reconciler.switch import endpoints_of, switch, switch_changes
 from reconciler.tenure import Tenure
 from reconciler.usage import busy, may_go
@@ -187,9 +188,7 @@ class Engine:
                 reading.project,
                 endpoints_of(plan, known),
                 api_key_vars(reading.desired),
-                lineage=self._store.lineage,
-                epoch=self._tenure.lease.epoch,
-                serial=known.serial,
+                Stamp(self._store.lineage, reading.project.name, self._tenure.lease.epoch, known.serial),
                 now=now,
                 recorded=known.outputs,
             )

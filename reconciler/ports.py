@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 
 from drivers.base import Driver, Endpoint
 from reconciler.compose.project import Project
+from reconciler.stamp import Stamp
 from state.record import OutputRecord
 
 T = TypeVar("T")
@@ -59,10 +60,8 @@ class Outputs(Protocol):
         project: Project,
         endpoints: Mapping[str, Endpoint],
         api_key_vars: Mapping[str, str],
+        stamp: Stamp,
         *,
-        lineage: str,
-        epoch: int,
-        serial: int,
         now: datetime,
         recorded: Mapping[str, OutputRecord],
     ) -> Published:
@@ -77,7 +76,7 @@ class Outputs(Protocol):
         """Before anything is begun: raises Refused where what is to be written stands there as somebody else's."""
         ...
 
-    def claim(self, *, lineage: str, project: str, epoch: int, serial: int) -> None:
+    def claim(self, stamp: Stamp) -> None:
         """Put our epoch on the files that are there: whoever held the lease before is refused from now on."""
         ...
 

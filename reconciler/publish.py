@@ -74,16 +74,13 @@ class FileOutputs:
         project: Project,
         endpoints: Mapping[str, Endpoint],
         api_key_vars: Mapping[str, str],
+        stamp: Stamp,
         *,
-        lineage: str,
-        epoch: int,
-        serial: int,
         now: datetime,
         recorded: Mapping[str, OutputRecord],
     ) -> Published:
         """Keys first, then values, then the override file that refers to them: what it names always exists."""
         environments = service_environments(project, endpoints, api_key_vars)
-        stamp = Stamp(lineage, project.name, epoch, serial)
         if not environments and not recorded and not _is_ours(self._places.override, stamp):
             return Published()
         writing = _Writing(stamp, now, recorded)
@@ -114,8 +111,7 @@ class FileOutputs:
         for path in self._paths():
             check_ours(path, Stamp(lineage, project, epoch=sys.maxsize, serial=0))
 
-    def claim(self, *, lineage: str, project: str, epoch: int, serial: int) -> None:
-        stamp = Stamp(lineage, project, epoch, serial)
+    def claim(self, stamp: Stamp) -> None:
         for path in self._paths():
             if _is_ours(path, stamp):
                 stamp_epoch(path, stamp)

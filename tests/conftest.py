@@ -40,6 +40,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group("real"))
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Side by side those tests would disturb each other now and then: better no run than one that fails by chance."""
+    if hasattr(session.config, "workerinput"):
+        ungrouped = [
+            item.nodeid
+            for item in session.items
+            if item.get_closest_marker("xdist_group") and not item.nodeid.endswith("@real")
+        ]
+        if ungrouped:
+            raise pytest.UsageError(
+                f"{ungrouped[0]} is not kept on one worker: this pytest-xdist does not group for this pytest; "
+                "run `make install` for the versions of pyproject.toml, and use --dist loadgroup"
+            )
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     """A test that tried to leave this machine fails, also where the code under test swallowed the error."""

@@ -43,7 +43,7 @@ class _Folder:
         **endpoints: Endpoint,
     ) -> Published:
         published = self.outputs.publish(
-            wanted, endpoints, {}, lineage=lineage, epoch=epoch, serial=1, now=now, recorded=self.recorded
+            wanted, endpoints, {}, Stamp(lineage, wanted.name, epoch, 1), now=now, recorded=self.recorded
         )
         self.recorded = {output.path: output for output in published.outputs}
         return published
@@ -222,7 +222,7 @@ def test_who_takes_over_puts_its_epoch_on_every_file(folder: _Folder) -> None:
     folder.publish(llm=folder.keyed(), epoch=3)
     assert folder.outputs.highest_epoch() == 3
     body = folder.override.split("\n", 2)[2]
-    folder.outputs.claim(lineage=LINEAGE, project="demo", epoch=7, serial=9)
+    folder.outputs.claim(Stamp(LINEAGE, "demo", 7, 9))
     for path in (folder.places.override, folder.env(), folder.env("app", "keys")):
         stamp = read_stamp(path)
         assert isinstance(stamp, Stamp)
@@ -236,7 +236,7 @@ def test_taking_over_leaves_others_files_alone(folder: _Folder) -> None:
     folder.places.values.mkdir()
     theirs = folder.places.values / "theirs.env"
     theirs.write_text("X=1\n", encoding="utf-8")
-    folder.outputs.claim(lineage=LINEAGE, project="demo", epoch=7, serial=9)
+    folder.outputs.claim(Stamp(LINEAGE, "demo", 7, 9))
     assert theirs.read_text(encoding="utf-8") == "X=1\n"
     assert folder.outputs.highest_epoch() == 0
 
@@ -289,7 +289,7 @@ def test_a_key_that_cannot_be_read_keeps_the_old_one_and_holds_nobody_else_up(
 def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     places = Places(override=tmp_path / "file" / "x" / "compose.models.yaml", values=tmp_path / "values")
-    given: dict[str, Any] = {"lineage": LINEAGE, "epoch": 1, "serial": 1, "now": NOON, "recorded": {}}
+    given: dict[str, Any] = {"stamp": Stamp(LINEAGE, "demo", 1, 1), "now": NOON, "recorded": {}}
     with pytest.raises(NotWritten, match="cannot be made"):
         FileOutputs(places).publish(ONE, {"llm": endpoint()}, {}, **given)
 

@@ -19,6 +19,7 @@ from reconciler.moment import Rules
 from reconciler.ports import Ports, Published
 from reconciler.reading import Reading
 from reconciler.result import PassResult
+from reconciler.stamp import Stamp
 from reconciler.write import NotWritten
 from state.clock import Clock as StoreClock
 from state.memory import MemoryStore
@@ -90,17 +91,15 @@ class Environments:
         project: Project,
         endpoints: Mapping[str, Endpoint],
         api_key_vars: Mapping[str, str],
+        stamp: Stamp,
         *,
-        lineage: str,
-        epoch: int,
-        serial: int,
         now: datetime,
         recorded: Mapping[str, OutputRecord],
     ) -> Published:
-        assert epoch >= self.epoch, "a lower epoch wrote"
+        assert stamp.epoch >= self.epoch, "a lower epoch wrote"
         if self.trouble:
             raise NotWritten(self.trouble)
-        self.epoch = epoch
+        self.epoch = stamp.epoch
         if dict(endpoints) != self.written:
             self.written = dict(endpoints)
             self.log.append({key: endpoint.url for key, endpoint in endpoints.items()})
@@ -126,8 +125,8 @@ class Environments:
         if self.foreign:
             raise Refused("the override file is somebody else's")
 
-    def claim(self, *, lineage: str, project: str, epoch: int, serial: int) -> None:
-        self.epoch = max(self.epoch, epoch)
+    def claim(self, stamp: Stamp) -> None:
+        self.epoch = max(self.epoch, stamp.epoch)
 
     def mentions(self, endpoint: Endpoint) -> bool:
         return endpoint in self.written.values()

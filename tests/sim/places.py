@@ -11,6 +11,7 @@ from datetime import datetime
 from drivers.base import Endpoint
 from reconciler.compose.project import Project
 from reconciler.ports import Published
+from reconciler.stamp import Stamp
 from reconciler.write import Outranked
 from state.record import OutputRecord
 
@@ -31,10 +32,8 @@ class Files:
         project: Project,
         endpoints: Mapping[str, Endpoint],
         api_key_vars: Mapping[str, str],
+        stamp: Stamp,
         *,
-        lineage: str,
-        epoch: int,
-        serial: int,
         now: datetime,
         recorded: Mapping[str, OutputRecord],
     ) -> Published:
@@ -42,9 +41,9 @@ class Files:
         endpoints = {key: endpoint for key, endpoint in endpoints.items() if key in bound}
         if not self.there and not endpoints and not recorded:
             return Published()
-        self._refuse(epoch)
+        self._refuse(stamp.epoch)
         if not self.there or self.says != endpoints:  # like the real one: what says it already keeps its stamp
-            self.there, self.epoch, self.says = True, epoch, dict(endpoints)
+            self.there, self.epoch, self.says = True, stamp.epoch, dict(endpoints)
         words = json.dumps({key: endpoint.url for key, endpoint in sorted(endpoints.items())})
         checksum = hashlib.sha256(words.encode()).hexdigest()
         incomplete = ("app",) if bound - endpoints.keys() else ()
@@ -61,10 +60,10 @@ class Files:
     def check(self, *, lineage: str, project: str) -> None:
         """Nobody else writes here."""
 
-    def claim(self, *, lineage: str, project: str, epoch: int, serial: int) -> None:
+    def claim(self, stamp: Stamp) -> None:
         if self.there:
-            self._refuse(epoch)
-            self.epoch = epoch
+            self._refuse(stamp.epoch)
+            self.epoch = stamp.epoch
 
     def mentions(self, endpoint: Endpoint) -> bool:
         return any(endpoint.url == there.url for there in self.says.values())

@@ -15,6 +15,7 @@ from reconciler.errors import ReconcilerError, SourceError
 from reconciler.manner import Manner
 from reconciler.ports import Ports
 from reconciler.reading import Reading
+from reconciler.stamp import Stamp
 from reconciler.write import NotWritten
 from state.record import Change, DeploymentRecord, PutDeployment, Recorded
 from state.store import Fenced, Held, Lease, StateBusy, StateError, StateFull
@@ -375,8 +376,8 @@ class SimOutputs:
     def check(self, **named: Any) -> None:
         self.place.files.check(**named)
 
-    def claim(self, **named: Any) -> None:
-        self.process.effect("claim", str(named["epoch"]), lambda: self.place.files.claim(**named), _not_written)
+    def claim(self, stamp: Stamp) -> None:
+        self.process.effect("claim", str(stamp.epoch), lambda: self.place.files.claim(stamp), _not_written)
 
     def mentions(self, endpoint: Endpoint) -> bool:
         return self.process.effect("mentions", endpoint.url, lambda: self.place.files.mentions(endpoint))
