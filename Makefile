@@ -10,15 +10,18 @@ WORKERS ?= 2
 OURS := reconciler drivers state tests infra
 
 .DEFAULT_GOAL := help
-.PHONY: help install parts engine engine-stop test test-fast check format demo bench sim clean
+.PHONY: help install upgrade parts engine engine-stop test test-fast check format demo bench sim clean
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: .venv/.installed ## .venv with the command `reconcile` and the tools
 
-.venv/.installed: pyproject.toml infra/install.sh
+.venv/.installed: pyproject.toml infra/install.sh infra/constraints.txt
 	@PYTHON='$(PYTHON)' bash infra/install.sh
+
+upgrade: ## newer versions of what this project uses, then `make test` (writes infra/constraints.txt)
+	@PYTHON='$(PYTHON)' bash infra/install.sh upgrade
 
 parts: install ## the real parts: llama-server, SmolLM2, docker compose, a Docker engine, a registry
 	@bash infra/parts/all.sh

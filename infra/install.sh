@@ -1,5 +1,8 @@
 #!/usr/bin/env bash
 # `.venv` in this checkout, with this project in it (editable) and the tools that work on it.
+#
+#   install.sh            the versions in constraints.txt: a release of somebody else's breaks nothing here overnight
+#   install.sh upgrade    the newest that pyproject.toml allows, written back to constraints.txt
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -31,6 +34,12 @@ fi
 
 pip() { .venv/bin/python -m pip --quiet --disable-pip-version-check "$@"; }
 pip install --upgrade 'pip>=25.1' # the first that knows dependency groups
-pip install --compile --editable . --group dev
+if [ "${1:-}" = upgrade ]; then
+    pip install --compile --upgrade --upgrade-strategy eager --editable . --group dev
+    { grep '^#' infra/constraints.txt; pip list --format freeze --exclude pip --exclude setuptools --exclude-editable; } >.venv/constraints.txt
+    mv .venv/constraints.txt infra/constraints.txt
+else
+    pip install --compile --editable . --group dev --constraint infra/constraints.txt
+fi
 .venv/bin/python -m compileall -q reconciler drivers state
 touch .venv/.installed
