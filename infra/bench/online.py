@@ -46,6 +46,7 @@ def endpoint_against_bare_server(folder: Path) -> Iterator[Result]:
             context_size += 256
             ours.append(_commit_to_endpoint(lab, context_size))
             bare.append(_bare_start(context_size))
+            time.sleep(BURST_IS_OVER_S)
     _destroy(lab)
     detail = {"commit to endpoint s": statistics.median(ours), "bare llama-server s": statistics.median(bare)}
     value = detail["commit to endpoint s"] / detail["bare llama-server s"]
