@@ -200,6 +200,7 @@ class Engine:
         if self._manner.roll_out:
             files, failures = self._roll_out(reading, known.outputs, files, published.incomplete)
             published = replace(published, cautions=(*published.cautions, *failures))
+        now = self._ports.clock.now()  # the bake time begins when services were pointed there, and that took its time
         after = switch(replace(known, outputs=files), plan.routes, now)
         self._commit(*switch_changes(known, after, now, reading.revision))
         return published, after, ""

@@ -524,6 +524,24 @@ def test_a_service_is_restarted_once_for_each_change_and_not_before_its_models_a
     assert world.running.rolled_out == ["app", "app"]
 
 
+def test_the_bake_time_begins_when_the_restart_is_over() -> None:
+    """Counted from before it, a restart of minutes left nothing of it (found by a told story of the simulator)."""
+    world = World()
+    world.start(roll_out=True)
+    world.commit(llm=SMALL)
+    world.passes()
+    world.running.meanwhile = lambda: world.later(300)
+    world.commit(llm=LARGE)
+    while len(world.running.rolled_out) < 2:
+        world.engine.run_once()
+        world.later(1)
+    world.later(30)
+    world.engine.run_once()
+    assert world.live == ["llm", "llm"]
+    world.passes()
+    assert world.live == ["llm"]
+
+
 def test_a_restart_that_failed_is_tried_again() -> None:
     world = World()
     world.start(roll_out=True)

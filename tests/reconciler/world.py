@@ -141,6 +141,8 @@ class Running:
     rolled_out: list[str] = field(default_factory=list)
     trouble: str = ""
     """Why services cannot be restarted at the moment."""
+    meanwhile: Callable[[], None] = lambda: None
+    """What happens while services are restarted."""
 
     def users(self, project: str, endpoints: Mapping[str, Endpoint]) -> Mapping[str, str]:
         return {
@@ -152,6 +154,7 @@ class Running:
     def roll_out(self, project: Project, services: Sequence[str]) -> tuple[str, ...]:
         if self.trouble:
             return (self.trouble,)
+        self.meanwhile()
         self.rolled_out.extend(services)
         return ()
 
