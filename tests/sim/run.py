@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from tests.sim.faults import PROFILES, ByChance, Chooser, Exactly
 from tests.sim.invariants import unconverged
 from tests.sim.reconcilers import SimProcess
-from tests.sim.scenarios import SCENARIOS
+from tests.sim.scenarios import SCENARIOS, Story
 from tests.sim.world import World
 
 CONVERGE_WITHIN_S = 2 * 3600.0
@@ -38,13 +38,20 @@ class Outcome:
 
 
 def run(scenario: str, seed: int, chooser: Chooser, *, traced: bool = False, reconcilers: int | None = None) -> Outcome:
-    """The same arguments give the same run, effect by effect."""
+    """The run of a written story. The same arguments give the same run, effect by effect."""
+    return tell(scenario, SCENARIOS[scenario], seed, chooser, traced=traced, reconcilers=reconcilers)
+
+
+def tell(
+    name: str, told: Story, seed: int, chooser: Chooser, *, traced: bool = False, reconcilers: int | None = None
+) -> Outcome:
+    """The run of any story; `name` is what its outcome calls it."""
     logging.disable(logging.CRITICAL)
     rng = random.Random(seed)
     world = World(seed, chooser, died_frees=rng.random() < 0.5, roll_out=True)
     world.trace = [] if traced else None
     many = reconcilers or rng.choice((2, 2, 3))
-    story = SCENARIOS[scenario](world)
+    story = told(world)
     world.faulty = True
     started: set[str] = set()
     for pause_s in story:
@@ -56,7 +63,7 @@ def run(scenario: str, seed: int, chooser: Chooser, *, traced: bool = False, rec
             world.scheduler.time + pause_s * rng.uniform(0.3, 1.5), lambda: bool(world.violations)
         )
     world.faulty = False
-    return _conclude(world, scenario, seed)
+    return _conclude(world, name, seed)
 
 
 def by_seed(seed: int, profile: str, *, traced: bool = False) -> Outcome:
