@@ -127,9 +127,8 @@ class _Composer:
             place = Location(self.name, mark.line + 1, mark.column + 1) if mark else Location(self.name)
             tab = self._line(place.line)[place.column - 1 :].startswith("\t")
             problem = "a tab cannot indent; use spaces" if tab else exc.problem or exc.context
-            if "nesting depth" in (
-                problem or ""
-            ):  # newer parsers have a limit of their own, and reach it while peeking
+            if "nesting depth" in str(problem):
+                # Newer parsers have a limit of their own, and reach it while they peek.
                 raise InputError(f"nested more than {self.limits.depth} levels deep", place) from None
             raise InputError(f"not valid YAML: {problem}", place) from None
         except yaml.YAMLError as exc:
