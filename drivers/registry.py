@@ -40,6 +40,11 @@ def names() -> tuple[str, ...]:
     return tuple(catalog.platforms().platforms)
 
 
+def outside_names() -> tuple[str, ...]:
+    """The platforms beyond the catalogue that drivers of other packages bring."""
+    return tuple(point.name for point in _entry_points() if point.name not in names())
+
+
 def is_available(name: str) -> bool:
     """Whether there is a driver for it, here or in another package."""
     return name in FACTORIES or _entry_point(name) is not None

@@ -63,7 +63,7 @@ class Applier:
         """One step to its end. Raises Fenced or another StateError: then the pass is over, at once."""
         if step.action is Action.FORGET and step.deployment is not None:
             self._commit(DropDeployment(step.deployment), self._event("forgotten", step))
-            return Applied(step, None)
+            return Applied(step, None, 0.0)  # nothing is on its way: what waited for it can begin
         if step.action in (Action.CREATE, Action.REPLACE):
             return self._create(step)
         if step.action is Action.UPDATE:

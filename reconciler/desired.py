@@ -26,6 +26,7 @@ from reconciler.options import (
     NO_OPTIONS,
     Level,
     Options,
+    Platforms,
     conflicts,
     fitting,
     overlay,
@@ -46,8 +47,8 @@ class DesiredSettings(NamedTuple):
     options_file: str = "settings"
     """Where those were written, for messages."""
     allow_unknown_options: bool = False
-    extra_platforms: tuple[str, ...] = ()
-    """Names of installed drivers beyond the catalogue."""
+    extra_platforms: Platforms = tuple
+    """Names of installed drivers beyond the catalogue; finding them out is dear, so it is asked only when needed."""
     check: Check = lambda spec, platform: None
     """The drivers' own `check`, by platform name; None leaves the findings to the catalogue. Must be pure."""
     sizes: Mapping[str, Any] = MappingProxyType({})
@@ -275,8 +276,8 @@ def _tool_options(settings: DesiredSettings) -> tuple[RawOption, ...]:
 
 
 def _unknown_platforms(settings: DesiredSettings) -> Iterator[InputError]:
-    known = {*catalog.platforms().platforms, *settings.extra_platforms}
+    known = set(catalog.platforms().platforms)
     for name in (settings.default_platform, *settings.provider_defaults.values()):
-        if name is not None and name not in known:
+        if name is not None and name not in known and name not in known.union(settings.extra_platforms()):
             text = f"there is no platform '{name}'; known are {', '.join(sorted(known))}"
             yield InputError(text, Location(settings.options_file), path="platforms")

@@ -6,7 +6,7 @@ defaults are not filled in here: an option is present when somebody wrote it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
@@ -44,6 +44,7 @@ class Option(NamedTuple):
 
 
 Options = Mapping[str, Option]
+Platforms = Callable[[], tuple[str, ...]]
 NO_OPTIONS: Options = MappingProxyType({})
 
 
@@ -60,12 +61,12 @@ def read_options(
     *,
     path: str = "",
     allow_unknown: bool = False,
-    platforms: tuple[str, ...] = (),
+    platforms: Platforms = tuple,
 ) -> Reading:
     """Judge one level. `path` is the place inside the document, `models.chat`.
 
     With `allow_unknown`, a key that nobody knows is kept as text; `drivers.manifest` then reports it as ignored.
-    `platforms` are those of installed drivers beyond the catalogue.
+    `platforms` gives those of installed drivers beyond the catalogue; it is asked when the file names one.
     """
     options: dict[str, Option] = {}
     problems: list[InputError] = []
@@ -166,7 +167,7 @@ def _text(options: Options, key: str) -> str:
 
 
 @lru_cache(maxsize=8192)
-def _judge(key: str, text: str, tool: bool, allow_unknown: bool, platforms: tuple[str, ...]) -> tuple[Value, str]:
+def _judge(key: str, text: str, tool: bool, allow_unknown: bool, platforms: Platforms) -> tuple[Value, str]:
     """The value, or what is wrong. Cached: a thousand models say the same few things."""
     known = catalog.vocabulary()
     entry = known.keys.get(key)
@@ -175,7 +176,9 @@ def _judge(key: str, text: str, tool: bool, allow_unknown: bool, platforms: tupl
             return _passthrough(known, key, text.strip(), allow_unknown)
         if tool and not entry.engine:
             return None, f"option '{key}' belongs into the Compose file: a driver reads it there"
-        choices = (*entry.choices, *platforms) if key == "cloud.platform" else entry.choices
+        choices = entry.choices
+        if key == "cloud.platform" and text.strip() not in choices:
+            choices = (*choices, *platforms())
         value = read(entry.type, text.strip(), choices)
         if key == "cloud.instance-type" and isinstance(value, tuple) and len(value) > MOST_INSTANCE_TYPES:
             raise ValueError(f"names more than {MOST_INSTANCE_TYPES} instance types")

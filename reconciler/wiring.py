@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from drivers.base import Capabilities, Driver, Finding, ModelSpec
 from drivers.manifest import honoured, is_inert
-from drivers.registry import absence, assumed_capabilities
+from drivers.registry import absence, assumed_capabilities, outside_names
 from reconciler.clock import SystemClock
 from reconciler.compose.load import LoadRequest
 from reconciler.desired import DesiredSettings
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from reconciler.manner import Manner
     from reconciler.publish import Places
     from state.store import Store
+
+
+CRASH_VARIABLES = ("CMR_CRASH_AT", "CMR_STOP_AT", "CMR_POINTS")
+"""Whoever sets one of them tests what a crash leaves behind: see `crashpoints.py`."""
 
 
 def holder() -> str:
@@ -129,6 +133,7 @@ def desired_settings(settings: Settings, environment: Mapping[str, str]) -> Desi
         provider_defaults=settings.provider_platforms,
         options=settings.default_options,
         allow_unknown_options=settings.allow_unknown_options,
+        extra_platforms=outside_names,
         check=partial(_check, llamacpp_settings(settings, environment)),
     )
 
@@ -220,6 +225,10 @@ def build_engine(
         pool=ThreadPool(),
         random_bytes=os.urandom,
     )
+    if any(name in launch.environment for name in CRASH_VARIABLES):
+        from reconciler.crashpoints import around
+
+        store, ports = around(launch.environment, store, ports)
     return Engine(reader, store, ports, manner)
 
 

@@ -2,7 +2,7 @@
 
     make bench                        as a table
     make bench ARGS='--format json'   for a program
-    make bench ARGS='--only plan'     one of: plan, start, seen, help, memory
+    make bench ARGS='--only plan'     one of: help, plan, start, seen, memory, recovery
 
 Ends with 1 where an aim was missed.
 """
@@ -17,7 +17,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from infra.bench import offline, online
+from infra.bench import offline, online, recovery
 from infra.bench.measure import Result
 
 BENCHES: Mapping[str, Callable[[Path], Iterator[Result]]] = {
@@ -26,6 +26,7 @@ BENCHES: Mapping[str, Callable[[Path], Iterator[Result]]] = {
     "start": online.endpoint_against_bare_server,
     "seen": online.change_seen,
     "memory": online.idle_memory,
+    "recovery": recovery.recovery_after_a_kill,
 }
 
 

@@ -42,6 +42,7 @@ def test_a_driver_of_another_package_is_found_by_its_entry_point(
     monkeypatch.syspath_prepend(str(tmp_path))
     assert registry.is_available("somewhere")
     assert registry.create("somewhere", clock=1) == ("made", {"clock": 1})
+    assert registry.outside_names() == ("somewhere",)
     line = next(line for line in registry.describe() if line.name == "somewhere")
     assert (line.available, line.origin) == (True, "elsewhere:make")
 
@@ -54,6 +55,7 @@ def test_another_package_may_bring_the_driver_of_a_known_platform(
     lines = [line for line in registry.describe() if line.name == "aws-ec2"]
     assert [(line.available, line.origin) for line in lines] == [(True, "elsewhere:make")]
     assert registry.absence("aws-ec2") == ""
+    assert registry.outside_names() == (), "the catalogue has it"
 
 
 def test_describe_lists_every_platform_once() -> None:

@@ -194,9 +194,9 @@ def test_a_users_sizes_and_models_are_used() -> None:
 
 
 def test_a_driver_of_another_package_can_be_named() -> None:
-    one = only(model(options={"cloud.platform": "somewhere"}), extra_platforms=("somewhere",))
+    one = only(model(options={"cloud.platform": "somewhere"}), extra_platforms=lambda: ("somewhere",))
     assert (one.driver, one.problems) == ("somewhere", ())
-    assert only(model(), extra_platforms=("somewhere",), default_platform="somewhere").driver == "somewhere"
+    assert only(model(), extra_platforms=lambda: ("somewhere",), default_platform="somewhere").driver == "somewhere"
     assert only(model(options={"cloud.platform": "somewhere"})).refused
 
 

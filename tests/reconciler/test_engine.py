@@ -74,6 +74,18 @@ def test_a_deletion_that_the_platform_forgot_is_asked_for_again() -> None:
     assert [record.deployment.model for record in world.store.load("demo").deployments.values()] == ["llm"]
 
 
+def test_what_waited_for_something_to_be_forgotten_begins_at_once() -> None:
+    """The pass after a forget came a second later, although nothing was on its way any more."""
+    world = World(llm=SMALL, other=SMALL)
+    world.passes()
+    world.commit(llm=SMALL)
+    result = world.engine.run_once()
+    while Action.FORGET not in [done.step.action for done in result.applied]:
+        world.later(result.look_again_s)
+        result = world.engine.run_once()
+    assert result.look_again_s == 0.0
+
+
 def test_commits_in_quick_succession_end_with_the_last_one() -> None:
     """A third spec arrives while the first one still bakes: nobody waits for anybody for ever."""
     world = World(llm=SMALL)

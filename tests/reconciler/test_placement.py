@@ -126,5 +126,5 @@ def test_where_there_are_no_instance_types_none_are_chosen(platform: str) -> Non
 
 
 def test_a_driver_of_another_package_is_named_outright() -> None:
-    placement = infer("cloud.platform=somewhere", "cloud.region=us-west-2", platforms=("somewhere",))
+    placement = infer("cloud.platform=somewhere", "cloud.region=us-west-2", platforms=lambda: ("somewhere",))
     assert placement == Placement("somewhere", (), ("cloud.platform → somewhere",))
