@@ -10,7 +10,7 @@ WORKERS ?= 2
 OURS := reconciler drivers state tests infra
 
 .DEFAULT_GOAL := help
-.PHONY: help install upgrade parts engine engine-stop test test-fast check format demo bench sim faults clean
+.PHONY: help install upgrade parts engine engine-stop test test-fast check format demo bench sim faults fuzz clean
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,6 +61,10 @@ sim: install ## the simulator: seeded schedules and every single fault, with fig
 faults: install ## kill -9 at every named point of every change, and start again: what became of it (minutes)
 	@$(BIN)/python -m tests.faults $(ARGS)
 
+INPUTS ?= 1000000
+fuzz: install ## the fuzzer: broken and hostile Compose projects through the whole pure path (INPUTS=…)
+	@$(BIN)/python -m tests.fuzz --inputs $(INPUTS) --jobs $(WORKERS) $(ARGS)
+
 clean: engine-stop ## remove what the other goals made (keeps downloads in the caches of pip and apt)
-	@rm -rf .venv .parts .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist build
+	@rm -rf .venv .parts .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .fuzz dist build
 	@find $(OURS) -name __pycache__ -type d -prune -exec rm -rf {} +

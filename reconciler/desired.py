@@ -33,6 +33,12 @@ from reconciler.options import (
     read_options,
 )
 from reconciler.placement import Placement, PlacementDefaults, Unplaceable
+from reconciler.render.grammar import is_fit, shown
+
+_UNFIT = (
+    "model reference {} is handed to services in a variable, which takes no blank, quote or other character that means "
+    "something to a shell; give the file another name or a link"
+)
 
 
 class DesiredSettings(NamedTuple):
@@ -211,6 +217,9 @@ class _Case(NamedTuple):
     ) -> Iterator[InputError]:
         if isinstance(found, ValueError):
             yield self._problem("model", str(found))
+        elif not is_fit(self.model.model):
+            # Said now: written into the environments later, it would stop the values of every other model too.
+            yield self._problem("model", _UNFIT.format(shown(self.model.model)))
         if isinstance(placement, Unplaceable):
             yield self._problem(placement.key, str(placement))
         else:

@@ -13,6 +13,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+LONGEST = 1000
+"""Characters of what an error quotes from a file: enough to find it, and still a line on a screen."""
+
 
 class Location(NamedTuple):
     """A place in a text. `line` and `column` count from 1, as editors do; `file` is as the user named it."""
@@ -36,10 +39,10 @@ class InputError(ReconcilerError):
     """
 
     def __init__(self, message: str, location: Location, *, path: str = "") -> None:
-        super().__init__(f"{location}: {path + ': ' if path else ''}{message}")
-        self.message = message
+        self.message = _cut(message)
         self.location = location
-        self.path = path
+        self.path = _cut(path)
+        super().__init__(f"{location}: {self.path + ': ' if path else ''}{self.message}")
 
 
 class SourceError(ReconcilerError):
@@ -52,3 +55,7 @@ class Refused(ReconcilerError):
 
 class NothingRecorded(ReconcilerError):
     """A command that needs a record, where there is none."""
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"

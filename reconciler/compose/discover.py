@@ -7,7 +7,7 @@ from posixpath import dirname, join, normpath
 from typing import NamedTuple
 
 from reconciler.compose.dotenv import EnvFile
-from reconciler.compose.environment import Environment
+from reconciler.compose.environment import Environment, Withheld
 from reconciler.compose.files import Files
 from reconciler.errors import InputError, Location, SourceError
 
@@ -97,6 +97,14 @@ def discover(request: LoadRequest, files: Files, names: Names, warn: Callable[[s
     return Found(files=paths, working_dir=working_dir, environment=environment, env_files=env_files)
 
 
+def setting(environment: Environment, name: str) -> str | None:
+    """A variable that tells Compose itself something. Raises InputError where an env file made it from a secret."""
+    try:
+        return environment.get(name, guarded=True)
+    except Withheld as exc:
+        raise InputError(str(exc), Location(name)) from None
+
+
 def _given(path: str, cwd: str, names: Names) -> str:
     if path == STDIN:
         return path
@@ -127,7 +135,7 @@ def _env_files(request: LoadRequest, files: Files, directory: str, environment: 
 
 
 def _switched_off(environment: Environment) -> bool:
-    value = environment.get("COMPOSE_DISABLE_ENV_FILE")
+    value = setting(environment, "COMPOSE_DISABLE_ENV_FILE")
     if value is None or value in _FALSE:
         return False
     if value not in _TRUE:
@@ -170,10 +178,11 @@ def reason(exc: OSError) -> str:
 
 def _from_variable(environment: Environment, cwd: str, files: Files, names: Names) -> tuple[str, ...]:
     """COMPOSE_FILE, several of them separated by COMPOSE_PATH_SEPARATOR or a colon."""
-    value = environment.get("COMPOSE_FILE")
+    value = setting(environment, "COMPOSE_FILE")
     if value is None:
         return ()
-    paths = tuple(_given(path, cwd, names) for path in value.split(environment.get("COMPOSE_PATH_SEPARATOR") or ":"))
+    separator = setting(environment, "COMPOSE_PATH_SEPARATOR") or ":"
+    paths = tuple(_given(path, cwd, names) for path in value.split(separator))
     for path in paths:
         if path != STDIN and not files.is_file(path):
             raise SourceError(f"COMPOSE_FILE names {names(path)}, which is not there")

@@ -9,8 +9,12 @@ _SECRET_WORDS = frozenset(
     (
         *("SECRET", "SECRETS", "TOKEN", "TOKENS", "PASSWORD", "PASSWORDS", "PASSWD", "PASS", "PASSPHRASE", "PWD"),
         *("KEY", "KEYS", "APIKEY", "APIKEYS", "CREDENTIAL", "CREDENTIALS", "CREDS", "PRIVATE", "AUTH"),
+        *("PAT", "JWT", "DSN", "COOKIE", "COOKIES", "SSHPASS", "WEBHOOK"),
     )
 )
+_SECRET_ENDS = ("PASSWORD", "PASSWD", "PASSPHRASE", "SECRET", "TOKEN", "APIKEY", "ACCESSKEY", "CREDENTIALS")
+"""Also without anything between: PGPASSWORD, AUTHTOKEN."""
+_PASSWORD_IN_URL = re.compile(r"://[^/@\s]*:[^/@\s]+@")
 _WORDS = re.compile(r"[^A-Z0-9]+")
 _HARMLESS = frozenset(("PWD", "OLDPWD"))
 
@@ -18,7 +22,8 @@ _HARMLESS = frozenset(("PWD", "OLDPWD"))
 def looks_secret(name: str) -> bool:
     """Whether a variable of this name usually holds a secret: AWS_SECRET_ACCESS_KEY does, MONKEY does not."""
     upper = name.upper()
-    return upper not in _HARMLESS and not _SECRET_WORDS.isdisjoint(_WORDS.split(upper))
+    words = _WORDS.split(upper)
+    return upper not in _HARMLESS and any(word in _SECRET_WORDS or word.endswith(_SECRET_ENDS) for word in words)
 
 
 class Withheld(Exception):
@@ -34,8 +39,9 @@ class Withheld(Exception):
 class Environment:
     """The process's variables win over those of env files, as in Compose; secret-looking ones are withheld.
 
-    Withheld means: from what we read and act on (models, options, names). Elsewhere in a Compose file such variables
-    are ordinary (`environment: DB_PASSWORD: ${DB_PASSWORD}`), and their values go nowhere here.
+    Withheld means: refused in what we read and act on (models, options, names). Elsewhere in a Compose file such
+    variables are ordinary (`environment: DB_PASSWORD: ${DB_PASSWORD}`); there, and in env files, `<DB_PASSWORD>` stands
+    in for the value, because an error quotes what is wrong: "the network '…' is not defined".
     """
 
     def __init__(
@@ -47,17 +53,18 @@ class Environment:
         self._tainted: dict[str, str] = {}
 
     def get(self, name: str, *, guarded: bool = False) -> str | None:
-        """The value, None when unset. Raises Withheld when `guarded` and only the process has it."""
+        """The value, or what stands in for it; None when unset. Raises Withheld when `guarded` and only the process has
+        it."""
         value = self._process.get(name)
-        if value is not None and (not guarded or not self._is_withheld(name)):
+        if value is not None and not self._is_withheld(name):
             return value
         if name in self._files:
             if guarded and name in self._tainted:
                 raise Withheld(self._tainted[name])
             return self._files[name]
-        if value is not None:
+        if value is not None and guarded:
             raise Withheld(name)
-        return None
+        return f"<{name}>" if value else value
 
     def source_of(self, name: str) -> str | None:
         """The withheld variable whose value is in this one, None when there is none."""
@@ -90,4 +97,6 @@ class Environment:
         return new
 
     def _is_withheld(self, name: str) -> bool:
-        return looks_secret(name) and name not in self._allowed
+        if name in self._allowed:
+            return False
+        return looks_secret(name) or _PASSWORD_IN_URL.search(self._process.get(name, "")) is not None

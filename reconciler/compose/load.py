@@ -23,6 +23,7 @@ from reconciler.compose.discover import (
     discover,
     read_env_files,
     reason,
+    setting,
 )
 from reconciler.compose.environment import Environment
 from reconciler.compose.extends import Layer, apply_extends, services_of
@@ -75,7 +76,7 @@ def _profiles(request: LoadRequest, environment: Environment) -> tuple[str, ...]
     """`--profile`, else COMPOSE_PROFILES."""
     if request.profiles:
         return request.profiles
-    return tuple(name.strip() for name in (environment.get("COMPOSE_PROFILES", guarded=True) or "").split(","))
+    return tuple(name.strip() for name in (setting(environment, "COMPOSE_PROFILES") or "").split(","))
 
 
 class _Reader:

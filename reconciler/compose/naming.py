@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from posixpath import basename
 
-from reconciler.compose.discover import Found, LoadRequest
+from reconciler.compose.discover import Found, LoadRequest, setting
 from reconciler.compose.interpolate import Interpolator
 from reconciler.compose.nodes import Node
 from reconciler.compose.reader import Document
@@ -22,7 +22,7 @@ def normalised(text: str) -> str:
 
 def project_name(request: LoadRequest, found: Found, files: list[list[Document]], warn: Callable[[str], None]) -> str:
     """The name, in normal form. Raises InputError where none can be had or a given one is not in normal form."""
-    given = request.project_name or found.environment.get("COMPOSE_PROJECT_NAME", guarded=True)
+    given = request.project_name or setting(found.environment, "COMPOSE_PROJECT_NAME")
     if given:
         return _checked(given, "-p" if request.project_name else "COMPOSE_PROJECT_NAME")
     written = [node for documents in files for document in documents if (node := _written(document))]

@@ -15,7 +15,8 @@ _URL = (
     r"(?::(?P<port>[0-9]{1,5}))?(?P<path>(?:/[A-Za-z0-9._~%:@+=-]*)*)"
 )
 VARIABLE = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]*")
-_FORBIDDEN_IN_VALUES = frozenset("\"'`$\\")
+# What a shell that reads an env file would not take as text: quotes, expansions, and the ends of commands.
+_FORBIDDEN_IN_VALUES = frozenset("\"'`$\\;&|<>()")
 RESERVED = re.compile(
     r"PATH|NODE_OPTIONS|BASH_ENV|ENV|IFS|PERL5OPT|RUBYOPT|JAVA_TOOL_OPTIONS|(?:LD_|DYLD_|PYTHON|DOCKER_).*",
     re.IGNORECASE,
@@ -42,9 +43,14 @@ def checked_url(url: str) -> Url:
     return Url(found["scheme"], found["host"], found["port"] or "", found["path"])
 
 
+def is_fit(text: str) -> bool:
+    """Whether a model's id may be written into an environment, also into a file that a shell reads."""
+    return bool(text) and text.isprintable() and " " not in text and not _FORBIDDEN_IN_VALUES & set(text)
+
+
 def checked_text(text: str) -> str:
     """The model id, or ValueError."""
-    if not text or not text.isprintable() or " " in text or _FORBIDDEN_IN_VALUES & set(text):
+    if not is_fit(text):
         raise ValueError(f"an endpoint's model id is not one that may be written into an environment: {shown(text)}")
     return text
 

@@ -191,7 +191,8 @@ def test_two_files_that_could_be_meant_are_a_warning() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["AWS_SECRET_ACCESS_KEY", "HF_TOKEN", "db_password", "APIKEY", "MY-KEY", "GH_PAT_KEYS"]
+    "name",
+    ["AWS_SECRET_ACCESS_KEY", "HF_TOKEN", "db_password", "APIKEY", "MY-KEY", "GH_PAT", "PGPASSWORD", "SENTRY_DSN"],
 )
 def test_names_of_secrets_are_recognised(name: str) -> None:
     assert looks_secret(name)
@@ -247,6 +248,34 @@ def test_a_secret_in_what_concerns_compose_alone_is_ordinary() -> None:
     found = project(text, environment=SECRET)
     assert "hf_canary" not in repr(found)
     assert found.models.keys() == {"llm"}
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        {"compose.yaml": f"services: {{app: {{image: x, networks: ['${{HF_TOKEN}}'], models: [llm]}}}}\n{LLM}"},
+        {"compose.yaml": f"services: {{app: {{image: x, links: ['$HF_TOKEN'], models: [llm]}}}}\n{LLM}"},
+        {"compose.yaml": f"services: {{app: {{image: x, cap_add: [$HF_TOKEN, $HF_TOKEN], models: [llm]}}}}\n{LLM}"},
+        {"compose.yaml": f"services: {{app: {{image: '${{LOST?$HF_TOKEN}}', models: [llm]}}}}\n{LLM}"},
+        {"compose.yaml": APP + LLM, ".env": "A=${LOST?$HF_TOKEN}\n"},
+        {"compose.yaml": APP + LLM, ".env": "COMPOSE_FILE=${HF_TOKEN}\n"},
+        {"compose.yaml": APP + LLM, ".env": "COMPOSE_PROJECT_NAME=A${HF_TOKEN}\n"},
+        {"compose.yaml": APP + LLM, ".env": "COMPOSE_PROFILES=${HF_TOKEN}\n"},
+        {"compose.yaml": APP + LLM, ".env": "COMPOSE_DISABLE_ENV_FILE=${HF_TOKEN}\n"},
+        {"compose.yaml": APP + LLM, ".env": "COMPOSE_PATH_SEPARATOR=$HF_TOKEN\nCOMPOSE_FILE=lost.yaml\n"},
+        {"compose.yaml": APP + LLM, ".env": "COMPOSE_DISABLE_ENV_FILE=${LOST-$DATABASE}\n"},
+    ],
+)
+def test_no_error_quotes_a_secret_of_the_process(texts: dict[str, str | bytes]) -> None:
+    """Whoever opens a pull request writes the file, and reads what CI prints; two of these even ended in a traceback."""
+    environment = {**SECRET, "DATABASE": "postgres://me:hf_canary@host/db"}
+    assert "hf_canary" not in refusal(texts, environment=environment)
+
+
+def test_a_password_in_an_address_makes_a_variable_secret() -> None:
+    environment = {"MIRROR": "https://me:hf_canary@host", "PLAIN": "https://host/x"}
+    assert "--allow-variable MIRROR" in refusal(model("{model: '$MIRROR'}"), environment=environment)
+    assert project(model("{model: '$PLAIN'}"), environment=environment).models["llm"].model == "https://host/x"
 
 
 PROVIDER = "services:\n  ai-runner:\n    provider: {type: model, options: %s}\n    x-cloud-options: [cloud.region=eu]\n  app: {image: x, depends_on: [ai-runner]}\n"

@@ -117,6 +117,16 @@ def test_every_mistake_has_its_place(one: Model, message: str) -> None:
     assert list(found.refused) == ["llm"]
 
 
+@pytest.mark.parametrize(
+    "reference", ["file:/srv/a b.gguf", "file:/srv/a;id.gguf", "file:/srv/$HOME.gguf", " ai/x", "ai/x "]
+)
+def test_a_model_whose_name_no_environment_can_take_hurts_only_itself(reference: str) -> None:
+    """Accepted here, it stopped the values of all models once it was ready: writing them raised in every pass."""
+    found = judge(model("bad", reference), model("good"))
+    assert list(found.models) == ["good"]
+    assert "is handed to services in a variable" in found.refused["bad"]
+
+
 def test_a_mistake_in_the_projects_defaults_is_reported_once_and_stops_every_model() -> None:
     found = judge(model("a"), model("b"), defaults={"cloud.spot": "perhaps"})
     assert [str(problem) for problem in found.problems] == [
