@@ -162,8 +162,8 @@ class Running:
 class World:
     """One project, one platform, as many engines as a test starts."""
 
-    def __init__(self, **wanted: ModelSpec) -> None:
-        self.clock = VirtualClock()
+    def __init__(self, *, clock: VirtualClock | None = None, **wanted: ModelSpec) -> None:
+        self.clock = clock or VirtualClock()
         self.platform = FakePlatform(clock=self.clock.now)
         self.store = MemoryStore(
             clock=StoreClock(
