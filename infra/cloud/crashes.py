@@ -20,6 +20,7 @@ from infra.cloud.driver import PLATFORM
 from infra.cloud.loopback import TIMING, LoopbackCloud
 from infra.lab import Lab, wait_for
 from state.open import open_store
+from state.record import Recorded
 from state.store import StateError
 
 PROJECT = "crash"
@@ -87,7 +88,7 @@ class CrashLab:
         self.lab.environment = self._quiet | variables
         try:
             if way is Way.ONCE:
-                done = self.lab.reconcile(*self._command(), timeout_s=60)
+                done = self.lab.reconcile(*self.command(), timeout_s=60)
                 return Ended(done.returncode, done.stdout + done.stderr)
             with self.lab.serve() as service:
                 wait_for(
@@ -104,7 +105,7 @@ class CrashLab:
         """
         began = time.perf_counter()
         if way is Way.ONCE:
-            done = self.lab.reconcile(*self._command(), timeout_s=60)
+            done = self.lab.reconcile(*self.command(), timeout_s=60)
             if done.returncode != 0:
                 raise RuntimeError(f"the run after a crash ended with {done.returncode}: {done.stdout}{done.stderr}")
             return time.perf_counter() - began
@@ -113,6 +114,20 @@ class CrashLab:
             taken = time.perf_counter() - began
             service.stop()
         return taken
+
+    def command(self) -> tuple[str, ...]:
+        """The arguments with which `Way.ONCE` runs."""
+        return ("--config", str(self.lab.configuration), "--yes", "--output", str(self.lab.override))
+
+    def say(self, said: Mapping[str, Any] | None) -> None:
+        """From now on the file says this of the model, committed."""
+        self._after = said
+        self._write(said)
+
+    def record(self) -> Recorded:
+        """What is recorded now. Raises StateError."""
+        with closing(open_store(f"sqlite:{self.lab.state_dir / 'state.db'}", readonly=True)) as store:
+            return store.load(PROJECT)
 
     def is_idle(self, way: Way) -> bool:
         """Whether one more run finds nothing to do on the platform."""
@@ -151,8 +166,7 @@ class CrashLab:
 
     def _wrong_record(self, things: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
         try:
-            with closing(open_store(f"sqlite:{self.lab.state_dir / 'state.db'}", readonly=True)) as store:
-                records = store.load(PROJECT).deployments
+            records = self.record().deployments
         except StateError as error:
             yield str(error)
             return
@@ -168,9 +182,6 @@ class CrashLab:
         text = json.dumps({"name": PROJECT, "services": services, "models": models}, indent=2) + "\n"
         (self.lab.repository / "compose.yaml").write_text(text, encoding="utf-8")
         self.lab.commit("a change")
-
-    def _command(self) -> tuple[str, ...]:
-        return ("--config", str(self.lab.configuration), "--yes", "--output", str(self.lab.override))
 
     def __enter__(self) -> CrashLab:
         return self
