@@ -18,8 +18,9 @@ from state.record import Change, PutDeployment, PutModel, Recorded
 from state.store import Store
 
 
-def take_lease(store: Store, ports: Ports, manner: Manner, reading: Reading, outputs: Outputs) -> Tenure:
-    """The lease of the reading's project, with everything seen to that comes first under a new one.
+def take_lease(store: Store, ports: Ports, manner: Manner, reading: Reading, outputs: Outputs, began: float) -> Tenure:
+    """The lease of the reading's project, with everything seen to that comes first under a new one. `began`: when the
+    pass began, by the monotonic clock.
 
     Raises Refused where the project or its files are somebody else's, and StateError; the lease is not kept then.
     """
@@ -29,7 +30,8 @@ def take_lease(store: Store, ports: Ports, manner: Manner, reading: Reading, out
     if (reading.desired.judged or recorded.deployments) and not manner.forced:
         outputs.check(lineage=store.lineage, project=project)
     floor = outputs.highest_epoch()
-    tenure = Tenure(store, project, manner.holder, ports.clock.monotonic, ttl_s=manner.lease_ttl_s, floor=floor)
+    clock, ttl_s = ports.clock.monotonic, manner.lease_ttl_s
+    tenure = Tenure(store, project, manner.holder, clock, ttl_s=ttl_s, floor=floor, began=began)
     try:
         _begin(tenure, store, ports, manner, reading, outputs)
     except BaseException:

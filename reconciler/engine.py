@@ -30,7 +30,7 @@ from reconciler.result import MOVING_INTERVAL_S, PassResult, look_again_s
 from reconciler.stamp import Stamp
 from reconciler.switch import endpoints_of, switch, switch_changes
 from reconciler.tenure import Tenure
-from reconciler.usage import busy, may_go
+from reconciler.usage import busy, may_go, still_named
 from reconciler.write import NotWritten, Outranked
 from state.record import (
     Append,
@@ -38,6 +38,7 @@ from state.record import (
     Event,
     ModelRecord,
     OutputRecord,
+    PutOutput,
     PutSource,
     Recorded,
     SourceRecord,
@@ -63,14 +64,16 @@ class Engine:
         when the project is another checkout's."""
         if self._tenure is not None:
             self._tenure.begin()
+        began = self._ports.clock.monotonic()
         trouble, fresh = self._read()
         reading = self._good
         if reading is None:
             return PassResult(plan=None, known=None, trouble=trouble, look_again_s=MOVING_INTERVAL_S)
         outputs = self._ports.outputs(reading.project)
-        tenure = self._hold_lease(reading, outputs)
+        tenure = self._hold_lease(reading, outputs, began)
         recorded = self._store.load(reading.project.name)
         known, seen = self._look(recorded, reading, fresh)
+        known = still_named(known, outputs, self._ports.clock.now())
         self._remember(recorded, known, reading if fresh else None)
         plan = self.plan(reading, known)
         first, last = in_order(plan.steps)
@@ -99,11 +102,13 @@ class Engine:
 
     def plan(self, reading: Reading, known: Recorded) -> Plan:
         """The guarded plan for what is desired and known. Changes nothing. Where somebody still uses what would be
-        deleted, it is made once more with that in mind."""
-        plan = self._diff(reading, known, {})
+        deleted, it is made once more with that in mind, for the same moment: later, more might be due to go, and nobody
+        was asked about that."""
+        now = self._ports.clock.now()
+        plan = self._diff(reading, known, {}, now)
         reasons = busy(self._ports, reading.project, known, plan)
         if reasons:
-            plan = self._diff(reading, known, reasons)
+            plan = self._diff(reading, known, reasons, now)
         policy, space = self._manner.policy, not self._store.short_of_space
         return guard(plan, reading.desired, known, policy, forced=self._manner.forced, space=space)
 
@@ -129,11 +134,11 @@ class Engine:
             return str(error), False
         return "", True
 
-    def _hold_lease(self, reading: Reading, outputs: Outputs) -> Tenure:
+    def _hold_lease(self, reading: Reading, outputs: Outputs, began: float) -> Tenure:
         if self._tenure is not None and self._tenure.lease.project != reading.project.name:
             self.close()
         if self._tenure is None:
-            self._tenure = take_lease(self._store, self._ports, self._manner, reading, outputs)
+            self._tenure = take_lease(self._store, self._ports, self._manner, reading, outputs, began)
             self._left_behind = tuple(other_projects(self._store, reading))
         return self._tenure
 
@@ -220,13 +225,18 @@ class Engine:
         services = reading.project.services
         names = sorted({output.service for output in (*gone, *due) if output.service in services})
         active = [name for name in names if services[name].active]
-        failures = self._ports.services(reading.project).roll_out(reading.project, active) if active else ()
+        if not active:
+            return {**files, **{output.path: replace(output, applied=output.checksum) for output in due}}, ()
+        begun = {output.path: replace(output, applied="") for output in (*gone, *due)}
+        # Durable before it is done: if nobody lives to write down how it ended, it is due even for the old values.
+        self._commit(*(PutOutput(output) for path, output in begun.items() if before.get(path) != output))
+        failures = self._ports.services(reading.project).roll_out(reading.project, active)
         if failures:
-            return {**files, **{output.path: output for output in gone}}, failures
+            return {**files, **begun}, failures
         return {**files, **{output.path: replace(output, applied=output.checksum) for output in due}}, ()
 
-    def _diff(self, reading: Reading, known: Recorded, reasons: Mapping[str, str]) -> Plan:
-        now, manner = self._ports.clock.now(), self._manner
+    def _diff(self, reading: Reading, known: Recorded, reasons: Mapping[str, str], now: datetime) -> Plan:
+        manner = self._manner
         moment = Moment(now=now, rules=manner.rules, busy=reasons, removals=manner.removals)
         return diff(reading.desired, known, moment, reading.revision)
 

@@ -22,10 +22,13 @@ class Tenure:
         *,
         ttl_s: float = 60.0,
         floor: int = 0,
+        began: float | None = None,
     ) -> None:
+        """`began`: when the pass that needs it began, on the same clock. One that was stopped before it got the lease,
+        for longer than a lease lasts, has read what is old by now."""
         self._store, self._monotonic = store, monotonic
         self._lease = store.acquire(project, holder, ttl_s, floor=floor)
-        self._interrupted = False
+        self._interrupted = began is not None and monotonic() > began + ttl_s
 
     @property
     def lease(self) -> Lease:

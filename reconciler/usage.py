@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
 
 from reconciler.compose.project import Project
 from reconciler.plan import Action, Plan, Step
@@ -28,6 +30,18 @@ def busy(ports: Ports, project: Project, known: Recorded, plan: Plan) -> Mapping
         if ports.drivers(record.driver).in_flight(record.deployment):
             reasons.setdefault(id, "it is still answering a request")
     return reasons
+
+
+def still_named(known: Recorded, outputs: Outputs, now: datetime) -> Recorded:
+    """What a file names was not replaced yet, whatever the record says: somebody pointed services there and was stopped
+    before writing it down. Its bake time begins anew."""
+    named = {
+        id: replace(record, retired_at=now)
+        for id, record in known.deployments.items()
+        if record.retired_at is not None and record.endpoint is not None and record.intent is Intent.CREATE
+        if not _is_inherited(record, known) and outputs.mentions(record.endpoint)
+    }
+    return replace(known, deployments={**known.deployments, **named}) if named else known
 
 
 def may_go(

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pytest
 
-from drivers.base import ModelSpec
+from drivers.base import Endpoint, ModelSpec
 from drivers.errors import Ambiguous, Denied, Unavailable
 from drivers.fake import REFUSED_FLAG, FakeDriver
 from reconciler.errors import Refused
 from reconciler.moment import Removals, Rules
 from reconciler.options import Level, Option
 from reconciler.plan import Action
+from reconciler.reading import Reading
 from state.record import PutDeployment
 from state.store import Fenced, Held
 from tests.builders import model_spec, place
@@ -112,6 +114,30 @@ def test_a_running_service_keeps_the_old_one_alive() -> None:
     world.running.using.clear()
     world.passes()
     assert world.live == ["llm"]
+
+
+def test_nothing_goes_about_which_nobody_was_asked() -> None:
+    """Found by the simulator: while the engine was asked about one model, the bake time of another one ended."""
+    world = World(llm=SMALL, other=SMALL)
+    world.passes()
+    urls = [endpoint.url for endpoint in world.files.written.values()]
+    world.running.using.update(dict.fromkeys(urls, "app"))
+    ask = world.running.users
+
+    def ask_slowly(project: str, endpoints: Mapping[str, Endpoint]) -> Mapping[str, str]:
+        world.clock.sleep(10)
+        return ask(project, endpoints)
+
+    world.running.users = ask_slowly  # type: ignore[method-assign]
+    world.commit(llm=LARGE, other=SMALL)
+    for _ in range(3):
+        world.engine.run_once()
+        world.later(1)
+    world.commit(llm=LARGE, other=LARGE)
+    for _ in range(100):
+        world.engine.run_once()
+        world.later(2)
+    assert world.live == ["llm", "llm", "other", "other"]
 
 
 def test_a_request_in_flight_is_answered_to_its_end() -> None:
@@ -446,6 +472,54 @@ def test_one_that_slept_through_its_lease_calls_nothing() -> None:
     assert world.verbs() == ["create"]
 
 
+def test_one_that_slept_between_reading_and_getting_the_lease_acts_on_nothing_old() -> None:
+    """Found by the simulator: a standby read, was stopped for minutes, got the lease, and deleted what a later commit
+    had asked for."""
+    world = World(llm=SMALL)
+    world.passes()
+    world.engine.close()
+    world.commit(llm=LARGE)
+    read = world.repository.read
+
+    def read_and_sleep() -> Reading:
+        reading = read()
+        world.clock.sleep(170)
+        return reading
+
+    world.start()
+    world.repository.read = read_and_sleep  # type: ignore[method-assign]
+    done = world.verbs()
+    with pytest.raises(Fenced):
+        world.engine.run_once()
+    assert world.verbs() == done
+    world.engine.close()
+    world.repository.read = read  # type: ignore[method-assign]
+    world.passes()
+    assert world.live == ["llm"]
+
+
+def test_what_a_file_still_names_has_its_bake_time_from_when_it_no_longer_does() -> None:
+    """Found by the simulator: somebody pointed services back at it and was stopped before writing that down."""
+    world = World(llm=SMALL)
+    world.passes()
+    old = world.files.written["llm"]
+    world.running.using[old.url] = "app"
+    world.commit(llm=LARGE)
+    for _ in range(20):
+        world.engine.run_once()
+        world.later(10)
+    assert world.live == ["llm", "llm"]
+    new, world.files.written = world.files.written, {"llm": old}
+    world.running.using.clear()
+    world.engine.run_once()
+    assert world.files.written == new
+    world.later(30)
+    world.engine.run_once()
+    assert world.live == ["llm", "llm"]
+    world.passes()
+    assert world.live == ["llm"]
+
+
 def test_what_a_state_put_back_has_forgotten_is_taken_over_and_not_made_again() -> None:
     """E6: the platform has a deployment that an older copy of the record knows nothing of."""
     world = World(llm=SMALL)
@@ -564,6 +638,33 @@ def test_a_restart_that_failed_is_tried_again() -> None:
     world.running.trouble = ""
     world.passes()
     assert world.running.rolled_out == ["app"]
+
+
+def test_a_restart_whose_end_nobody_wrote_down_is_done_again_also_for_the_old_values() -> None:
+    """Found by the simulator: a service ran on with values that had been written, rolled out, and never recorded."""
+
+    class Killed(BaseException):
+        pass
+
+    def restart_and_die(project: object, services: Sequence[str]) -> tuple[str, ...]:
+        world.running.rolled_out.extend(services)
+        raise Killed
+
+    world = World()
+    world.start(roll_out=True)
+    world.commit(llm=SMALL)
+    world.passes()
+    restart = world.running.roll_out
+    world.running.roll_out = restart_and_die  # type: ignore[method-assign,assignment]
+    world.commit(llm=LARGE)
+    with pytest.raises(Killed):
+        world.passes()
+    world.running.roll_out = restart  # type: ignore[method-assign]
+    world.crash()
+    world.start(roll_out=True)
+    world.commit(llm=SMALL)
+    world.passes()
+    assert world.running.rolled_out == ["app", "app", "app"]
 
 
 def test_files_that_cannot_be_written_switch_nobody_and_stop_nothing_else() -> None:
