@@ -10,7 +10,7 @@ WORKERS ?= 2
 OURS := reconciler drivers state tests infra
 
 .DEFAULT_GOAL := help
-.PHONY: help install upgrade parts engine engine-stop test test-fast check format demo bench sim faults fuzz clean
+.PHONY: help install upgrade parts engine engine-stop test test-fast check format demo bench sim sim-mutants faults fuzz clean
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ bench: parts ## ratios against docker compose, a bare llama-server and a bare Py
 SEEDS ?= 10000
 sim: install ## the simulator: seeded schedules and every single fault, with figures (SEEDS=…)
 	@$(BIN)/python -m tests.sim --seeds $(SEEDS) --profile rough --jobs $(WORKERS) --exhaustive $(ARGS)
+
+sim-mutants: install ## is the simulator able to see? takes out each safety mechanism and waits for red
+	@$(BIN)/python -m tests.sim.mutants --jobs $(WORKERS) $(ARGS)
 
 faults: install ## kill -9 at every named point of every change, and start again: what became of it (minutes)
 	@$(BIN)/python -m tests.faults $(ARGS)

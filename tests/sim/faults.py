@@ -91,6 +91,18 @@ class ByChance:
         return self.rng.choice(POSSIBLE[kind][2:])
 
 
+@dataclass(slots=True)
+class Often:
+    """One fault at one kind of effect, at every fifth of them, and nothing else."""
+
+    kind: str
+    fault: Fault
+    rng: random.Random
+
+    def choose(self, number: int, kind: str) -> Fault | None:
+        return self.fault if kind == self.kind and self.rng.random() < 0.2 else None
+
+
 @dataclass(frozen=True, slots=True)
 class Exactly:
     """These faults at these effects and nowhere else; one that the effect cannot have does nothing."""

@@ -4,10 +4,12 @@ rules: S is safety, L is liveness."""
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from drivers.base import Deployment, Endpoint, Phase
 from drivers.fake import FakeDriver
+from reconciler.desired import DesiredModel
 from state.record import DeploymentRecord
 from state.store import Lease
 
@@ -34,6 +36,15 @@ def after_commit(world: World, lease: Lease) -> None:
     """A commit was accepted."""
     if lease.epoch < world.epochs.get(lease.project, 0):
         world.violated("S8", f"a commit under lease {lease.epoch} was accepted")
+    place = world.places[lease.project]
+    if place.files.there:
+        place.highest_ruling = max(place.highest_ruling, lease.epoch)
+
+
+def after_write(world: World, place: Place, epoch: int) -> None:
+    """A write to the files was accepted."""
+    if epoch < place.highest_ruling:
+        world.violated("S8", f"the files of {place.name} were written under lease {epoch}")
 
 
 def after_effect(world: World) -> None:
@@ -117,9 +128,9 @@ def after_resolving(world: World, record: DeploymentRecord, read_at: float) -> N
     if endpoint is None or endpoint.url not in place.last_mentioned:
         return
     model, now = deployment.model, world.scheduler.time
+    works = record.phase in (Phase.READY, Phase.DEGRADED)
     if model in place.files.says:
         baked = now - place.last_mentioned[endpoint.url]
-        works = record.phase in (Phase.READY, Phase.DEGRADED)
         if works and baked < world.bake_s - world.slack_s - 1:
             world.violated("S5", f"{deployment.name} was deleted {baked:.0f} s after it was replaced")
         return
@@ -127,7 +138,12 @@ def after_resolving(world: World, record: DeploymentRecord, read_at: float) -> N
     if model in place.protected:
         world.violated("S10", f"{deployment.name} is protected and was deleted")
     elif gone is None:
-        world.violated("S5", f"{deployment.name} was deleted, {model} is wanted and nothing else serves it")
+        if works:
+            world.violated("S5", f"{deployment.name} was deleted, {model} is wanted and nothing else serves it")
+    elif not _wanted(place, read_at):
+        world.violated("S9", f"{deployment.name} was deleted for a file without any models")
+    elif place.readings_without.get(model, 0) < 2:
+        world.violated("S9", f"{deployment.name} was deleted after one good reading without {model}")
     elif now - gone < world.grace_s - world.slack_s - 1:
         world.violated("S9", f"{deployment.name} was deleted {now - gone:.0f} s after {model} left the file")
 
@@ -143,6 +159,11 @@ def _gone_since(place: Place, model: str, read_at: float) -> float | None:
         elif since is None:
             since = time
     return since
+
+
+def _wanted(place: Place, read_at: float) -> Mapping[str, DesiredModel]:
+    """What the file asked for, as a reader at `read_at` could know."""
+    return next((wanted for time, wanted in reversed(place.commits) if time <= read_at), {})
 
 
 # -- after the faults ------------------------------------------------------------------------------------------

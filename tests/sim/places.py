@@ -12,7 +12,7 @@ from drivers.base import Endpoint
 from reconciler.compose.project import Project
 from reconciler.ports import Published
 from reconciler.stamp import Stamp
-from reconciler.write import Outranked
+from reconciler.write import NotWritten, Outranked
 from state.record import OutputRecord
 
 
@@ -24,8 +24,8 @@ class Files:
     there: bool = False
     epoch: int = 0
     says: dict[str, Endpoint] = field(default_factory=dict)
-    fenced: bool = True
-    """Whether a lower epoch is refused; only a mutant says no."""
+    unwritable: bool = False
+    """Whether nothing can be written at the moment, as on a full or read-only disk."""
 
     def publish(
         self,
@@ -42,6 +42,8 @@ class Files:
         if not self.there and not endpoints and not recorded:
             return Published()
         self._refuse(stamp.epoch)
+        if self.unwritable and self.says != endpoints:
+            raise NotWritten("no space left on device")
         if not self.there or self.says != endpoints:  # like the real one: what says it already keeps its stamp
             self.there, self.epoch, self.says = True, stamp.epoch, dict(endpoints)
         words = json.dumps({key: endpoint.url for key, endpoint in sorted(endpoints.items())})
@@ -72,7 +74,7 @@ class Files:
         return {endpoint.url for endpoint in self.says.values()}
 
     def _refuse(self, epoch: int) -> None:
-        if self.fenced and self.epoch > epoch:
+        if self.epoch > epoch:
             raise Outranked(f"{self.path} was written under lease {self.epoch}, ours is {epoch}: we were replaced")
 
 
@@ -81,10 +83,13 @@ class Containers:
     """The one service `app`: the addresses that it was started with."""
 
     files: Files
+    running: bool = True
+    """One that does not run uses nothing; people start it when nobody expects it."""
     environment: dict[str, str] = field(default_factory=dict)
 
     def restart(self) -> None:
-        self.environment = {key: endpoint.url for key, endpoint in self.files.says.items()}
+        if self.running:
+            self.environment = {key: endpoint.url for key, endpoint in self.files.says.items()}
 
     def users(self, project: str, endpoints: Mapping[str, Endpoint]) -> Mapping[str, str]:
         used = set(self.environment.values())

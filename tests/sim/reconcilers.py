@@ -20,12 +20,14 @@ from reconciler.write import NotWritten
 from state.record import Change, DeploymentRecord, PutDeployment, Recorded
 from state.store import Fenced, Held, Lease, StateBusy, StateError, StateFull
 from tests.sim.faults import Fault
-from tests.sim.invariants import after_commit, after_effect, after_resolving, before_call
+from tests.sim.invariants import after_commit, after_effect, after_resolving, after_write, before_call
 from tests.sim.schedule import Killed, Process
 from tests.sim.world import CAPABILITIES, RULES, Place, World
 
 T = TypeVar("T")
 _KEEP_EVERY_S = 7.0
+LATEST_S = 300.0
+"""After so many seconds, a call that was sent has reached its platform or never will."""
 _STAND_BY_S, _TROUBLE_S = 20.0, 10.0
 _CHANGING = frozenset({"commit", "create", "update", "delete", "publish", "claim", "roll_out", "acquire", "release"})
 """Effects after which the world may be another one."""
@@ -93,8 +95,11 @@ class SimProcess(Process):
         return self._done(kind, lambda: faulted(fault))
 
     def _stopped(self, kind: str, fault: Fault, act: Callable[[], T]) -> T:
+        # One that is stopped just before a call is a call that arrives late, and no later than any other; one that is
+        # stopped anywhere else may sleep for as long as it likes.
         world = self.world
-        seconds = world.rng.uniform(5.0, 300.0)
+        longest_s = LATEST_S if fault is Fault.PAUSE_BEFORE else 3 * LATEST_S
+        seconds = 5.0 + (longest_s - 5.0) * world.rng.random() ** 3  # mostly short, or the story passes without us
         self.stopped_until = world.scheduler.time + seconds
         if fault is Fault.PAUSE_BEFORE:
             world.scheduler.yield_for(seconds)
@@ -138,6 +143,9 @@ class SimProcess(Process):
             return _STAND_BY_S
         except (StateError, ReconcilerError) as error:
             self.world.note(f"      {self.name} pass ended: {error}")
+            return _TROUBLE_S
+        except Exception as error:  # noqa: BLE001 - the service would log it and go on; here it is a mistake of ours
+            self.world.violated("L5", f"a pass ended with {error!r}")
             return _TROUBLE_S
 
     def _keep(self) -> None:
@@ -358,7 +366,7 @@ class SimDriver:
                 world.note(f"   its answer would have been {error}")
             after_effect(world)
 
-        world.scheduler.at(world.scheduler.time + world.rng.uniform(5.0, 300.0), deliver)
+        world.scheduler.at(world.scheduler.time + world.rng.uniform(5.0, LATEST_S), deliver)
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,7 +376,14 @@ class SimOutputs:
 
     def publish(self, *given: Any, **named: Any) -> Any:
         words = " ".join(f"{key}={endpoint.url}" for key, endpoint in given[1].items())
-        return self.process.effect("publish", words, lambda: self.place.files.publish(*given, **named), _not_written)
+        return self.process.effect("publish", words, lambda: self._published(*given, **named), _not_written)
+
+    def _published(self, *given: Any, **named: Any) -> Any:
+        said = self.place.files.says
+        published = self.place.files.publish(*given, **named)
+        if self.place.files.says is not said:
+            after_write(self.process.world, self.place, given[3].epoch)
+        return published
 
     def highest_epoch(self) -> int:
         return self.process.effect("epoch", self.place.name, self.place.files.highest_epoch)

@@ -48,7 +48,8 @@ def tell(
     """The run of any story; `name` is what its outcome calls it."""
     logging.disable(logging.CRITICAL)
     rng = random.Random(seed)
-    world = World(seed, chooser, died_frees=rng.random() < 0.5, roll_out=True)
+    died_frees, roll_out, running = rng.random() < 0.5, rng.random() < 0.7, rng.random() < 0.8
+    world = World(seed, chooser, died_frees=died_frees, roll_out=roll_out, running=running)
     world.trace = [] if traced else None
     many = reconcilers or rng.choice((2, 2, 3))
     story = told(world)
@@ -59,6 +60,8 @@ def tell(
             started.add(place)
             for number in range(many):
                 SimProcess(world, place, f"{place[0]}{number}").begin(rng.uniform(0, 10))
+            if not world.roll_out:
+                world.somebody_restarts(place)
         world.scheduler.run_until(
             world.scheduler.time + pause_s * rng.uniform(0.3, 1.5), lambda: bool(world.violations)
         )

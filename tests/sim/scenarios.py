@@ -193,6 +193,42 @@ def source_breaks(world: World) -> Iterator[float]:
     yield 30
 
 
+def gone_and_unreadable(world: World) -> Iterator[float]:
+    """The model is missing in one commit, and the next ones cannot be read for long."""
+    world.commit("demo", OTHER, want("third"), want())
+    yield 80
+    world.commit("demo", OTHER, want("third"))
+    yield 8
+    world.places["demo"].trouble = "compose.yaml has merge-conflict markers"
+    yield 400
+    world.places["demo"].trouble = ""
+    world.commit("demo", OTHER, want("third"), want())
+    yield 60
+
+
+def silence(world: World) -> Iterator[float]:
+    """A platform that cannot be asked for longer than any call may be on its way."""
+    world.commit("demo", OTHER, want(spec=A))
+    yield 80
+    world.commit("demo", OTHER, want(spec=B))
+    yield 90
+    world.platforms["fake"].silent = True
+    yield 700
+    world.platforms["fake"].silent = False
+    yield 20
+
+
+def unwritable_files(world: World) -> Iterator[float]:
+    """What files name that cannot be written any more is kept, and goes when they can."""
+    world.commit("demo", OTHER, want("third"), want(spec=A))
+    yield 80
+    world.places["demo"].files.unwritable = True
+    world.commit("demo", OTHER, want("third"))
+    yield 300
+    world.places["demo"].files.unwritable = False
+    yield 30
+
+
 def everything_vanishes(world: World) -> Iterator[float]:
     """A file that lost its models is an accident until a person says otherwise."""
     everything = OTHER, want("third"), want()
@@ -210,6 +246,7 @@ SCENARIOS: dict[str, Story] = {
         add, remove, remove_and_come_back, rename, edit_in_place, edit_in_place_twice, edit_with_replacement,
         edits_in_a_row, there_and_back, switch_of_platform, switch_there_and_back, protect, drift, two_projects,
         no_capacity, removed_while_in_use, failed_start, refused_model, rejected_model, source_breaks,
+        gone_and_unreadable, silence, unwritable_files,
         everything_vanishes,
     )
 }  # fmt: skip

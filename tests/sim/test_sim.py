@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.sim.faults import PROFILES
+from tests.sim.mutants import hunt, maimed
+from tests.sim.removals import MUTANTS
 from tests.sim.run import by_seed
 from tests.sim.volume import Figures, exhaustive, seeds
 
@@ -46,3 +48,17 @@ def test_a_seed_gives_the_same_run_each_time() -> None:
     once, again = (by_seed(7, "rough", traced=True) for _ in range(2))
     assert once == again
     assert len(once.trace) > 100
+
+
+@pytest.mark.parametrize("mechanism", MUTANTS)
+def test_without_a_safety_mechanism_the_simulator_turns_red(mechanism: str) -> None:
+    """A mechanism whose removal no run notices would not be tested."""
+    findings = hunt(MUTANTS[mechanism], 1, 400)
+    assert findings.red, f"green without it in {findings.schedules} schedules"
+
+
+def test_a_mutant_leaves_nothing_behind() -> None:
+    before = by_seed(7, "rough", traced=True)
+    for mechanism in MUTANTS:
+        maimed(mechanism, 1)
+    assert by_seed(7, "rough", traced=True) == before

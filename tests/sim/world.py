@@ -49,23 +49,32 @@ class Place:
     """The highest lease ever seen on the files."""
     protected: set[str] = field(default_factory=set)
     """Models that were ever protected."""
+    readings_without: dict[str, int] = field(default_factory=dict)
+    """Good readings in a row, by anybody, that did not have a model which an earlier one had."""
+    highest_ruling: int = 0
+    """The highest lease that began to work when the files were there already."""
     hopeless: set[str] = field(default_factory=set)
     """Models that nobody expects to become ready: refused, or failing for good."""
 
     def read(self) -> Reading:
         if self.trouble:
             raise SourceError(self.trouble)
+        for model in {model for _, wanted in self.commits for model in wanted}:
+            gone = model not in self.commits[-1][1]
+            self.readings_without[model] = self.readings_without.get(model, 0) + 1 if gone else 0
         return self.reading
 
 
 @dataclass
 class World:
-    """`died_frees`: the store notices a killed holder at once, as a lock file does; otherwise its lease runs out."""
+    """`died_frees`: the store notices a killed holder at once, as a lock file does; otherwise its lease runs out.
+    `roll_out`: the reconciler restarts services; otherwise a person does."""
 
     seed: int
     chooser: Chooser
     died_frees: bool = True
     roll_out: bool = True
+    running: bool = True
     rng: random.Random = field(init=False)
     scheduler: Scheduler = field(init=False)
     store: MemoryStore = field(init=False)
@@ -139,7 +148,7 @@ class World:
         )
         if there is None:
             files = Files(f"/values/{place}/app.env")
-            there = self.places[place] = Place(place, files, Containers(files), reading)
+            there = self.places[place] = Place(place, files, Containers(files, self.running), reading)
         there.reading = reading
         there.protected |= {key for key, model in desired.models.items() if model.protected}
         there.commits.append((self.scheduler.time, dict(desired.judged)))
@@ -152,6 +161,16 @@ class World:
                 if thing.deployment is not None and thing.deployment.model == model:
                     del platform.things[name]
                     self.note(f"-- {name} was deleted in the console")
+
+    def somebody_restarts(self, place: str) -> None:
+        """Where the reconciler does not restart services, a person does, now and then."""
+
+        def restart() -> None:
+            self.places[place].containers.restart()
+            self.note(f"-- the services of {place} were restarted")
+            self.somebody_restarts(place)
+
+        self.scheduler.at(self.scheduler.time + self.rng.uniform(30.0, 200.0), restart)
 
     # -- the true story -----------------------------------------------------------------------------------------------
 

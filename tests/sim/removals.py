@@ -1,0 +1,247 @@
+"""Each safety mechanism taken out, one at a time, as a small patch of the running code: never a changed rule."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from drivers.base import Observation, Phase
+from reconciler import answers, diff, engine, intents, observe, policy, refresh
+from reconciler.apply import Applier
+from reconciler.case import Case
+from reconciler.tenure import Tenure
+from state.memory import MemoryStore
+from state.record import DeploymentRecord, Intent
+from tests.sim.faults import Fault
+from tests.sim.places import Files
+from tests.sim.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """A mechanism, how it is taken out, and in which stories its absence can show: in all, unless some are named."""
+
+    mechanism: str
+    without: Callable[[], AbstractContextManager[None]]
+    instead: str
+    """What is done without it, in a few words."""
+    scenarios: tuple[str, ...] = ()
+    often: tuple[str, Fault] | None = None
+    """The kind of effect and the fault that the mechanism is for, where chance would need too long to find both."""
+    unseen: tuple[str, ...] = ()
+    """Rules that see the missing mechanism itself. They are not looked at, so that its consequences must show."""
+
+
+@contextlib.contextmanager
+def _patched(owner: Any, name: str, value: Any) -> Iterator[None]:
+    before = getattr(owner, name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        setattr(owner, name, before)
+
+
+@contextlib.contextmanager
+def intent_write() -> Iterator[None]:
+    """The call first, then the record of it, as simple tools do."""
+    create, call = Applier._create, Applier._call
+
+    def unwritten_create(self: Any, step: Any) -> Any:
+        self._commit = lambda *changes: None
+        return create(self, step)
+
+    def call_then_commit(self: Any, *given: Any) -> Any:
+        vars(self).pop("_commit", None)
+        return call(self, *given)
+
+    with _patched(Applier, "_create", unwritten_create), _patched(Applier, "_call", call_then_commit):
+        yield
+
+
+def derived_name() -> AbstractContextManager[None]:
+    """Every call asks for a thing with a name of its own."""
+    issue = intents.before_create
+
+    def renamed(record: DeploymentRecord, now: datetime) -> DeploymentRecord:
+        deployment = record.deployment
+        fresh = f"{deployment.name[:40]}-{int(now.timestamp() * 1000):x}"
+        return issue(replace(record, deployment=replace(deployment, name=fresh)), now)
+
+    return _patched(intents, "before_create", renamed)
+
+
+def settle_time() -> AbstractContextManager[None]:
+    def at_once(self: Case, record: DeploymentRecord, since: datetime | None = None) -> datetime:
+        return since or record.issued_at or record.created_at
+
+    return _patched(Case, "settled_at", at_once)
+
+
+def absence_by_name() -> AbstractContextManager[None]:
+    """A delete that was answered is a delete that was done."""
+    believe = refresh._believe
+
+    def trusting(record: DeploymentRecord, seen: Observation, now: datetime) -> DeploymentRecord:
+        if record.intent is Intent.DELETE and not record.request_open:
+            seen = Observation(phase=Phase.ABSENT)
+        return believe(record, seen, now)
+
+    return _patched(refresh, "_believe", trusting)
+
+
+def state_fence() -> AbstractContextManager[None]:
+    """Whoever once had the lease writes on. (It renews nothing: then nobody would take over.)"""
+    commit = MemoryStore.commit
+
+    def unfenced(self: Any, lease: Any, changes: Any) -> int:
+        with _patched(MemoryStore, "_fence", lambda self, lease: None):
+            return commit(self, lease, changes)
+
+    return _patched(MemoryStore, "commit", unfenced)
+
+
+def file_fence() -> AbstractContextManager[None]:
+    return _patched(Files, "_refuse", lambda self, epoch: None)
+
+
+def take_over_stamp() -> AbstractContextManager[None]:
+    return _patched(Files, "claim", lambda self, stamp: None)
+
+
+def local_deadline() -> AbstractContextManager[None]:
+    return _patched(Tenure, "check", lambda self: None)
+
+
+def mass_delete_guard() -> AbstractContextManager[None]:
+    return _patched(policy, "_mass_delete", lambda *given: iter(()))
+
+
+def tombstone_reads() -> AbstractContextManager[None]:
+    return _patched(answers, "REMOVAL_READS", 1)
+
+
+def tombstone_grace() -> AbstractContextManager[None]:
+    missing = refresh._missing
+
+    def long_ago(book: Any, now: datetime) -> Any:
+        return replace(missing(book, now), missing_since=now - timedelta(days=1))
+
+    return _patched(refresh, "_missing", long_ago)
+
+
+def bake_time() -> AbstractContextManager[None]:
+    return _patched(answers, "retire", lambda case, record, since: answers.unless_busy(case, record, "replaced"))
+
+
+def ignorance_waits() -> AbstractContextManager[None]:
+    """What a platform does not mention is not there."""
+    usual = observe._asking
+
+    def asking(*given: Any) -> Callable[[], Mapping[str, Observation]]:
+        def ask() -> Mapping[str, Observation]:
+            absent = Observation(phase=Phase.ABSENT)
+            return {id: absent if seen.phase is Phase.UNKNOWN else seen for id, seen in usual(*given)().items()}
+
+        return ask
+
+    return _patched(observe, "_asking", asking)
+
+
+def protection() -> AbstractContextManager[None]:
+    return _patched(engine, "_protect", lambda known, reading: known)
+
+
+def running_services() -> AbstractContextManager[None]:
+    return _patched(engine, "busy", lambda *given: {})
+
+
+def last_look_at_files() -> AbstractContextManager[None]:
+    return _patched(engine, "may_go", lambda *given, **named: True)
+
+
+def delete_again() -> AbstractContextManager[None]:
+    def once(case: Case, record: DeploymentRecord) -> Iterator[Any]:
+        yield case.hold(record, "its deletion was asked for")
+
+    return _patched(diff, "_ANSWERS", {**diff._ANSWERS, diff.Answer.FINISH: once})
+
+
+@contextlib.contextmanager
+def blind_to(rules: Sequence[str]) -> Iterator[None]:
+    """The rules of these names are not looked at."""
+    violated = World.violated
+
+    def unless_unseen(self: World, rule: str, text: str) -> None:
+        if rule not in rules:
+            violated(self, rule, text)
+
+    with _patched(World, "violated", unless_unseen):
+        yield
+
+
+MUTANTS: Mapping[str, Mutant] = {
+    mutant.mechanism: mutant
+    for mutant in (
+        Mutant("intent write", intent_write, "the call, then its record"),
+        Mutant("intent write, unseen", intent_write, "the same, and S7 does not look", unseen=("S7",)),
+        Mutant("derived name", derived_name, "every call with a name of its own"),
+        Mutant(
+            "derived name, unseen",
+            derived_name,
+            "the same, and S13 does not look",
+            (),
+            ("create", Fault.DELAYED),
+            unseen=("S7", "S13"),
+        ),
+        Mutant(
+            "settle time", settle_time, "absence is believed at once", ("edits_in_a_row",), ("create", Fault.DELAYED)
+        ),
+        Mutant(
+            "absence by name",
+            absence_by_name,
+            "a delete that was answered is done",
+            ("edits_in_a_row",),
+            ("delete", Fault.LYING),
+        ),
+        Mutant(
+            "delete again", delete_again, "a deletion is asked for once", ("edits_in_a_row",), ("delete", Fault.LYING)
+        ),
+        Mutant("state fence", state_fence, "the store takes what an old lease writes"),
+        Mutant("file fence", file_fence, "the files take what an old lease writes"),
+        Mutant(
+            "take-over stamp",
+            take_over_stamp,
+            "a new lease leaves the files' epoch alone",
+            ("there_and_back",),
+            ("publish", Fault.PAUSE_BEFORE),
+        ),
+        Mutant(
+            "local deadline",
+            local_deadline,
+            "nobody looks at the clock before a call",
+            ("edits_in_a_row",),
+            ("commit", Fault.PAUSE_AFTER),
+        ),
+        Mutant(
+            "mass-delete guard", mass_delete_guard, "a file without models removes them all", ("everything_vanishes",)
+        ),
+        Mutant("tombstone: readings", tombstone_reads, "one good reading is proof", ("gone_and_unreadable",)),
+        Mutant("tombstone: grace", tombstone_grace, "two good readings are proof at once", ("remove", "rename")),
+        Mutant("bake time", bake_time, "what was replaced goes at once"),
+        Mutant("ignorance waits", ignorance_waits, "what a platform does not say is absent", ("silence",)),
+        Mutant("protection", protection, "the file alone protects", ("protect",)),
+        Mutant(
+            "running services",
+            running_services,
+            "nobody asks the containers",
+            ("edit_with_replacement",),
+            ("roll_out", Fault.RESTART_FAILED),
+        ),
+        Mutant("last look", last_look_at_files, "a delete trusts its plan", ("unwritable_files",)),
+    )
+}
