@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 
 import pytest
 from hypothesis import given
@@ -11,7 +10,7 @@ from hypothesis import strategies as st
 
 from drivers import flags
 from drivers.base import Finding, Handling
-from tests import parts
+from tests.drivers import llamahelp
 
 
 def verdicts(*given: str) -> list[Handling]:
@@ -118,6 +117,7 @@ def test_an_older_switch_gets_the_value_that_it_meant() -> None:
         (("-lv", "5"), "value"),
         (("--seed=--log-file=x",), "value"),
         (("--seed", "--log-file", "/x"), "value"),
+        (("--reasoning-budget-message=--log-file",), "value"),
         (("--seed",), "value"),
         (("--top-k=",), "value"),
         (("--jinja=true",), "value"),
@@ -221,14 +221,4 @@ def test_any_list_gets_one_finding_per_item_and_nothing_unknown_comes_out(items:
 
 def real_options() -> dict[str, bool]:
     """Every spelling in the real server's help, and whether it takes a value."""
-    help_text = subprocess.run([parts.llama_server(), "--help"], capture_output=True, timeout=60).stdout.decode()
-    found: dict[str, bool] = {}
-    for line in help_text.splitlines():
-        if not line.startswith("-") or line.startswith("---"):
-            continue
-        # `-t,    --threads N    number of …`: names with commas, then a value, then at least two blanks and the text.
-        head = re.match(r"((?:--?[A-Za-z][\w.-]*,?\s+)*--?[A-Za-z][\w.-]*)(?: (\S.*?))?(?:\s{2,}|$)", line)
-        assert head is not None, line
-        for name in re.findall(r"--?[A-Za-z][\w.-]*", head[1]):
-            found[name] = head[2] is not None
-    return found
+    return {name: option.value is not None for option in llamahelp.options() for name in option.names}
