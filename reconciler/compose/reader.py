@@ -109,11 +109,12 @@ class _Composer:
         self.parser: Any = _Parser(stream) if _Parser is not None else _pure_parser(stream)
         self.count = 0
         self.aliases = 0
+        # YAML ends an anchor with its document, Compose with its file.
+        self.anchors: dict[str, _Anchor] = {}
         self._begin()
 
     def _begin(self) -> None:
         self.stack: list[_Frame] = []
-        self.anchors: dict[str, _Anchor] = {}
         self.resets: list[Path] = []
         self.overrides: list[Path] = []
         self.inside_override = 0

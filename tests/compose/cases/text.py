@@ -53,5 +53,13 @@ def cases() -> Iterator[Case]:
         "services: {}\nx: 1\n",
         'services: {app: {image: "a\\tb"}}\n',
         APP + 'models: {llm: {model: "a\\u00e9\\x41"}}\n',
+        "x-a: &a {model: a, context_size: 5}\n---\n" + APP + "models:\n  llm: {<<: *a, model: b}\n",
+        "x-a: &a [--a]\n---\nx-a: &a [--b]\n---\n" + APP + LLM + "    runtime_flags: *a\n",
+        "x-a: &a {model: a}\n" + APP + "models: {llm: *a}\n---\nmodels: {llm: *a}\n---\nmodels: {llm: *nobody}\n",
+        "x-a: &a {context_size: !reset 5}\n---\n" + APP + LLM + "    context_size: 7\n---\nmodels: {llm: *a}\n",
+        "x-a: &a {runtime_flags: !override [b]}\n---\n"
+        + APP
+        + LLM
+        + "    runtime_flags: [a]\n---\nmodels: {llm: *a}\n",
     ):
         yield one("text", document)
