@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from drivers import flags, values
 from drivers.base import ModelSpec
-from drivers.errors import Exhausted
+from drivers.errors import Exhausted, Rejected
 from drivers.llamacpp import command, host, memory
 from drivers.llamacpp.models import ModelFile
 
@@ -37,6 +37,14 @@ class Takes(NamedTuple):
 
     host: memory.Need
     devices: memory.Need
+
+
+class _Room(NamedTuple):
+    """Bytes of memory: all that is there, what is free of it, and what of that is promised to others."""
+
+    total: int
+    free: int
+    promised: int
 
 
 _NOTHING = memory.Need(weights=0, cache=0, work=0)
@@ -66,17 +74,21 @@ def takes(spec: ModelSpec, file: ModelFile, have: host.Host) -> Takes:
 
 
 def check(spec: ModelSpec, file: ModelFile, have: host.Host, claims: Sequence[Claim] = ()) -> Takes:
-    """What the model takes. Raises Exhausted, with the numbers and what to lower, for a spec that this host cannot
-    serve now, beside the servers that have `claims` on it."""
+    """What the model takes. Raises with the numbers and what to lower: Exhausted for a spec that this host cannot
+    serve now, beside the servers that have `claims` on it, Rejected for one that it cannot serve were it empty."""
     _check_wishes(spec, have)
     taken, context = takes(spec, file, have), command.sizes(spec, file).total_context
     if taken.devices.total:
         split = [float(part) for part in spec.options.get("llamacpp.tensor-split", "").split(",") if part.strip()]
-        free = memory.usable([device.free_bytes for device in have.devices], split)
-        promised = sum(claim.on_devices for claim in claims if _share_devices(claim.spec, spec))
-        _refuse_shortage(taken.devices, free, promised, "the GPU", context)
+        room = _Room(
+            total=memory.usable([device.total_bytes for device in have.devices], split),
+            free=memory.usable([device.free_bytes for device in have.devices], split),
+            promised=sum(claim.on_devices for claim in claims if _share_devices(claim.spec, spec)),
+        )
+        _refuse_shortage(taken.devices, room, "the GPU", context)
     if taken.host.total:
-        _refuse_shortage(taken.host, have.free_bytes, _promised(claims, str(file.path)), "this host", context)
+        room = _Room(have.total_bytes, have.free_bytes, _promised(claims, str(file.path)))
+        _refuse_shortage(taken.host, room, "this host", context)
     return taken
 
 
@@ -123,8 +135,11 @@ def _has(devices: tuple[host.Device, ...], wish: values.Accelerator) -> bool:
     return sum(all(part in title for part in parts) for title in titles) >= wish.count
 
 
-def _refuse_shortage(wanted: memory.Need, free: int, promised: int, where: str, context: int) -> None:
-    beside = f"{where}, beside its other servers," if promised else where
-    text = memory.shortage(wanted, max(0, free - promised), beside, context=context)
+def _refuse_shortage(wanted: memory.Need, room: _Room, where: str, context: int) -> None:
+    never = memory.shortage(wanted, room.total, f"{where}, with nothing else on it,", context=context)
+    if never:
+        raise Rejected(f"the model does not fit: {never}")
+    beside = f"{where}, beside its other servers," if room.promised else where
+    text = memory.shortage(wanted, max(0, room.free - room.promised), beside, context=context)
     if text:
         raise Exhausted(f"the model does not fit: {text}")

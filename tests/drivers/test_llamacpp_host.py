@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from drivers import probe
-from drivers.errors import Exhausted
+from drivers.errors import Exhausted, Rejected
 from drivers.llamacpp import fit, host, locks, log, memory, process
 from drivers.llamacpp.settings import LlamaCppSettings, bridge_address, is_loopback
 from drivers.modelstore.gguf import GgufHeader
@@ -122,6 +122,20 @@ def test_a_host_that_lacks_something_says_what(have: host.Host, given: dict[str,
     spec = builders.model_spec(options=given, context_size=2048)
     with pytest.raises(Exhausted, match=re.escape(reason)):
         fit.check(spec, File(path=Path("/m"), header=llama_8b()), fit.narrow(have, spec))
+
+
+@pytest.mark.parametrize(
+    ("have", "reason"),
+    [
+        (machine(free_gb=32), "this host, with nothing else on it, has 32.0 GB free: lower context_size"),
+        (machine(card(0, 24), free_gb=32), "the GPU, with nothing else on it, has 24.0 GB free: lower context_size"),
+    ],
+)
+def test_what_an_empty_host_could_not_hold_is_not_tried_again(have: host.Host, reason: str) -> None:
+    """As a shortage of the moment it was tried again for ever, and a run by hand waited for that until its timeout."""
+    spec = builders.model_spec(context_size=1_000_000)
+    with pytest.raises(Rejected, match=re.escape(reason)):
+        fit.check(spec, File(path=Path("/m"), header=llama_8b()), have)
 
 
 def test_a_smaller_cache_makes_room() -> None:
