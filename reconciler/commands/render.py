@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from reconciler.commands.project import Mistake, ProjectContext, add_project_arguments, say
+from reconciler.commands.project import Mistake, ProjectContext, add_project_arguments, print_warning, say
 
 EXAMPLES = """\
 examples:
@@ -33,14 +33,16 @@ def run(arguments: argparse.Namespace) -> int:
         if record.active and record.endpoint is not None
     }
     environments = service_environments(reading.project, endpoints, api_key_vars(reading.desired))
+    values = context.settings.values_dir(reading.project.name)
+    keyed = {each.name: str(values_file(values, each.name, "keys")) for each in environments if each.key_variables}
     if arguments.service:
         chosen = next((each for each in environments if each.name == arguments.service), None)
         if chosen is None:
             names = ", ".join(each.name for each in environments) or "none"
             raise Mistake(f"no service '{arguments.service}' wants a model; those that do: {names}")
         say(env_body(chosen))
+        if chosen.key_variables:  # an answer ends up in logs and scroll-back, where a key does not belong
+            print_warning(f"{', '.join(sorted(chosen.key_variables))}: not shown, read from {keyed[chosen.name]}")
         return 0
-    values = context.settings.values_dir(reading.project.name)
-    keyed = {each.name: str(values_file(values, each.name, "keys")) for each in environments if each.key_variables}
     say(override_body(environments, keyed.get, sorted(reading.project.providers)))
     return 0

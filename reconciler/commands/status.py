@@ -5,19 +5,23 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from collections.abc import Iterator
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from reconciler.commands.project import add_project_arguments, say, settings_from
 from reconciler.commands.record import opened, project_names
 
 if TYPE_CHECKING:
-    from state.record import DeploymentRecord, Recorded
+    from state.record import DeploymentRecord, ModelRecord, Recorded
 
 EXAMPLES = """\
 examples:
   reconcile status
   reconcile status -p shop --refresh --format json
 """
+
+MOMENT = "%Y-%m-%d %H:%M:%S UTC"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,15 +69,27 @@ def _print(projects: list[Recorded]) -> None:
 
     if not projects:
         say("nothing is recorded; `reconcile --dry-run` shows what would be done")
+    now = SystemClock().now()
     for known in projects:
         revision = f" at {known.source.revision[:21]}" if known.source else ""
         say(f"{clean(known.project)}{revision}")
-        say(render_status(tuple(rows(known, SystemClock().now()))))
+        say(render_status(tuple(rows(known, now))))
         for book in known.models.values():
-            if book.halted:
-                say(f"  {clean(book.key)}: {clean(book.halted)}")
-            if book.protected:
-                say(f"  {clean(book.key)}: protected")
+            for note in notes(book, now):
+                say(f"  {clean(f'{book.key}: {note}')}")
+
+
+def notes(book: ModelRecord, now: datetime) -> Iterator[str]:
+    """What is remembered of a model beside its deployments, of which there may be none at the moment."""
+    if book.halted:
+        yield book.halted
+    elif book.last_failure and book.next_try_at is not None and book.next_try_at > now:
+        made = f"{book.attempts} attempt{'' if book.attempts == 1 else 's'}"
+        yield f"{made} so far, the next not before {book.next_try_at:{MOMENT}}; the last failure: {book.last_failure}"
+    if book.missing_since is not None:
+        yield f"gone from the file since {book.missing_since:{MOMENT}}"
+    if book.protected:
+        yield "protected"
 
 
 def _document(known: Recorded) -> dict[str, object]:
@@ -91,6 +107,7 @@ def _document(known: Recorded) -> dict[str, object]:
                 "protected": book.protected,
                 "attempts": book.attempts,
                 "halted": book.halted,
+                "last_failure": book.last_failure,
                 "next_try_at": book.next_try_at.isoformat() if book.next_try_at else None,
                 "missing_since": book.missing_since.isoformat() if book.missing_since else None,
             }

@@ -11,8 +11,19 @@ import pytest
 from drivers.base import Phase
 from drivers.llamacpp.record import RunRecord
 from drivers.llamacpp.rundir import RunFolder
+from reconciler.commands.status import notes
 from state.record import Append, PutDeployment, PutModel, PutSource
-from tests.builders import at, deployment, deployment_record, endpoint, event, model_record, model_spec, source_record
+from tests.builders import (
+    at,
+    deployment,
+    deployment_record,
+    endpoint,
+    event,
+    keyed_endpoint,
+    model_record,
+    model_spec,
+    source_record,
+)
 from tests.ggufs import LLAMA, write_gguf
 from tests.reconciler.desk import COMPOSE, Desk
 from tests.reconciler.test_cli import READING
@@ -106,6 +117,18 @@ def test_status_shows_protection_and_what_was_given_up(deployed: Desk) -> None:
     done = deployed.reconcile("status")
     assert "llm: protected" in done.out
     assert "llm: gave up after 5 attempts" in done.out
+
+
+def test_status_shows_what_is_waited_for_between_two_attempts() -> None:
+    """Between two attempts there is no deployment: the table showed nothing of a model that could not be pulled."""
+    book = model_record(attempts=4, next_try_at=at(8), last_failure="pulling the model: no route to host")
+    (note,) = notes(book, at(0))
+    assert note == (
+        "4 attempts so far, the next not before 2026-05-04 12:00:08 UTC; "
+        "the last failure: pulling the model: no route to host"
+    )
+    assert not list(notes(book, at(8)))
+    assert list(notes(model_record(missing_since=at(0)), at(8))) == ["gone from the file since 2026-05-04 12:00:00 UTC"]
 
 
 def test_history_shows_the_newest_and_a_program_reads_it_line_by_line(deployed: Desk) -> None:
@@ -213,6 +236,16 @@ def test_render_prints_what_would_be_written(deployed: Desk) -> None:
     assert "LLM_URL" in done.out
     assert "models: !reset null" in done.out
     assert deployed.reconcile("render", "--service", "app").out.startswith("LLM_MODEL=ai/smollm2\n")
+
+
+def test_render_says_where_the_keys_of_a_service_are(desk: Desk) -> None:
+    """A process that was given the printed lines alone was turned away, and nothing said what it lacked."""
+    desk.compose()
+    _deployed(desk, endpoint=keyed_endpoint())
+    done = desk.reconcile("render", "--service", "app")
+    assert "API_KEY" not in done.out
+    assert "LLM_API_KEY: not shown, read from" in done.err
+    assert "keys/app.env" in done.err
 
 
 def test_render_knows_the_services(deployed: Desk) -> None:
