@@ -202,7 +202,10 @@ class UnreadableKey(ReconcilerError):
 def refuse_foreign(override: Path) -> None:
     """Before anything is begun: raises NotOurs where the override file could not be written in the end anyway."""
     if read_stamp(override) is None and os.path.lexists(override):
-        raise NotOurs(f"{override} is there and was not written by us: move it away, or choose another with --output")
+        raise NotOurs(
+            f"{override} is there and was not written by us: move it away, or choose another with --output (the "
+            "service: `output:`)"
+        )
 
 
 def clear_away(paths: Iterable[Path], stamp: Stamp, *, now: datetime) -> Iterator[str]:

@@ -145,8 +145,8 @@ def read_settings(path: Path, data: bytes, environment: Mapping[str, str]) -> Se
         state=_state(root, base) or environment.get("RECONCILE_STATE") or f"sqlite://{state_dir / 'state.db'}",
         state_dir=state_dir,
         models_dir=root.path("models_dir", base) or defaults.models_dir,
-        default_platform=root.text("default_platform"),
-        provider_platforms=MappingProxyType(root.mapping("provider_platforms")),
+        default_platform=_default_platform(root),
+        provider_platforms=_provider_platforms(root),
         default_options=MappingProxyType(root.mapping("default_options")),
         allow_unknown_options=root.boolean("allow_unknown_options", False),
         allow_variables=frozenset(root.texts("allow_variables")),
@@ -157,6 +157,28 @@ def read_settings(path: Path, data: bytes, environment: Mapping[str, str]) -> Se
     )
     root.end()
     return result
+
+
+def _default_platform(root: Section) -> str | None:
+    name = root.text("default_platform")
+    return None if name is None else _known_platform(name, root, "default_platform")
+
+
+def _provider_platforms(root: Section) -> Mapping[str, str]:
+    given = root.mapping("provider_platforms")
+    return MappingProxyType({each: _known_platform(given[each], root, f"provider_platforms.{each}") for each in given})
+
+
+def _known_platform(name: str, section: Section, key: str) -> str:
+    """The name itself. A misspelt one would refuse every model, on every commit, and look like a policy."""
+    from drivers.registry import is_available, names
+    from reconciler.options import nearest
+
+    if name not in names() and not is_available(name):
+        hint = nearest(name, names())
+        more = f"did you mean '{hint}'?" if hint else f"there are {', '.join(names())}"
+        raise section.wrong(f"there is no platform '{name}' ({more})", key)
+    return name
 
 
 def _state(root: Section, base: Path) -> str | None:
@@ -210,7 +232,9 @@ def _policy(section: Section) -> Policy:
     standard = Policy()
     most = section.integer("max_models", None)
     result = Policy(
-        allowed_platforms=section.texts("allowed_platforms"),
+        allowed_platforms=tuple(
+            _known_platform(name, section, "allowed_platforms") for name in section.texts("allowed_platforms")
+        ),
         allowed_regions=section.texts("allowed_regions"),
         allowed_instance_types=section.texts("allowed_instance_types"),
         allowed_registries=section.texts("allowed_registries"),

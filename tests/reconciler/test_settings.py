@@ -184,6 +184,13 @@ def test_a_whole_file_is_read() -> None:
         ("policy: {max_removed_fraction: 34}", "policy.max_removed_fraction: must be a number from 0 to 1"),
         ("policy: {allow_empty: 1}", "policy.allow_empty: must be true or false"),
         ("policy: {allowed_regions: [eu-west-1, 3]}", "1:39: policy.allowed_regions: must be text"),
+        (
+            "policy: {allowed_platforms: [llamacp]}",
+            "1:9: policy.allowed_platforms: there is no platform 'llamacp' (did",
+        ),
+        ("policy: {allowed_platforms: [azure]}", "there is no platform 'azure' (there are llamacpp, docker-"),
+        ("default_platform: aws_ec2", "default_platform: there is no platform 'aws_ec2' (did you mean 'aws-ec2'?)"),
+        ("provider_platforms: {aws: ec2}", "provider_platforms.aws: there is no platform 'ec2'"),
         ("timing: {poll_interval: soon}", "timing.poll_interval: 'soon' is not a duration"),
         ("timing: {poll_interval: 0s}", "timing.poll_interval: must be 1s or more"),
         ("timing: {lease_ttl: 10s}", f"timing.lease_ttl: must be {MIN_LEASE_TTL_S}s or more"),
