@@ -36,6 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _complain(error)
         _drop_output()
         return 1
+    finally:
+        _drop_complaints()
     return code
 
 
@@ -80,6 +82,17 @@ def _drop_output() -> None:
     stdout = sys.__stdout__
     if stdout is not None and sys.stdout is stdout:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stdout.fileno())
+
+
+def _drop_complaints() -> None:
+    """What a log on a full disk did not take is no reason to end with an error of the interpreter's own."""
+    stderr = sys.__stderr__
+    if stderr is None or sys.stderr is not stderr:
+        return
+    try:
+        stderr.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stderr.fileno())
 
 
 def _is_expected(error: Exception) -> bool:

@@ -25,6 +25,9 @@ def told_of(database: Path) -> Iterator[None]:
 
 def as_state_error(exc: sqlite3.Error, database: Path) -> StateError:
     """The StateError for a SQLite error. The low byte of its code is the primary one."""
+    if str(exc).startswith("Could not decode to UTF-8"):
+        # Python's own, without a code, and with the whole text of the row.
+        return _damaged(database, "a text in it is none")
     code = getattr(exc, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
     match code:
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
@@ -37,7 +40,7 @@ def as_state_error(exc: sqlite3.Error, database: Path) -> StateError:
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM | sqlite3.SQLITE_AUTH:
             return _read_only(database)
         case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
-            return StateDamaged(f"the state {database} is damaged ({exc}); `reconcile recover` puts a copy back")
+            return _damaged(database, str(exc))
         case sqlite3.SQLITE_CANTOPEN if not _writable(database):
             # SQLite wants files of its own beside the database, and says no more than this when it cannot make them.
             return _read_only(database)
@@ -47,6 +50,10 @@ def as_state_error(exc: sqlite3.Error, database: Path) -> StateError:
             return StateError(f"the disk of the state {database} reports an error ({exc}); look at the kernel's log")
         case _:
             return StateError(f"the state {database} cannot be used ({exc})")
+
+
+def _damaged(database: Path, why: str) -> StateDamaged:
+    return StateDamaged(f"the state {database} is damaged ({why}); `reconcile recover` puts a copy back")
 
 
 def _full(database: Path) -> StateFull:

@@ -17,6 +17,7 @@ from drivers.errors import Denied, Exhausted, Rejected
 from drivers.modelstore.index import Entry
 from drivers.modelstore.pull import PullState
 from drivers.modelstore.store import ModelStore
+from tests.faults.disks import small_disk
 from tests.ggufs import LLAMA, Tensor, gguf, write_gguf
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -87,6 +88,23 @@ def test_what_is_no_model_is_not_imported(
 def test_an_import_that_does_not_fit_is_not_begun(tmp_path: Path) -> None:
     with pytest.raises(Exhausted, match="no room"):
         new_store(tmp_path / "store", free_space=lambda path: 100).import_file(write_gguf(tmp_path / "t.gguf"), NAME)
+
+
+def test_an_import_that_fills_the_disk_leaves_nothing_and_works_when_there_is_room(tmp_path: Path) -> None:
+    path = tmp_path / "t.gguf"
+    path.write_bytes(gguf(LLAMA, [Tensor("a", (1024, 1024))]))
+    with small_disk(tmp_path / "small", "5m") as disk:
+        (disk / "somebodys").write_bytes(b"x" * (2 << 20))
+        # The preflight is told a lie, as when somebody else fills the disk meanwhile.
+        store = new_store(disk / "store", free_space=lambda path: 1 << 40)
+        with pytest.raises(Exhausted, match="No space left"):
+            store.import_file(path, NAME)
+        assert [
+            left for name in ("blobs", "partial", "index") for left in (disk / "store" / name).rglob("*.gguf")
+        ] == []
+        assert store.find(NAME) is None
+        (disk / "somebodys").unlink()
+        assert store.import_file(path, NAME).path.read_bytes() == path.read_bytes()
 
 
 def test_a_file_reference_is_served_from_where_it_lies(tmp_path: Path) -> None:

@@ -8,16 +8,15 @@ ahead, so that the lease has really run out for it, and acts on a newer commit. 
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from infra.cloud.crashes import CHOICE, PROJECT, CrashLab, Way
 from infra.lab import command
+from tests.faults.stopping import stopped_at, wake
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
@@ -38,27 +37,6 @@ def lab(tmp_path: Path) -> Iterator[CrashLab]:
         yield made
 
 
-@contextmanager
-def stopped_at(lab: CrashLab, point: str) -> Iterator[subprocess.Popen[str]]:
-    """A run that was stopped there and still is; killed at the end if it still runs."""
-    with subprocess.Popen(
-        [*command(), *lab.command()],
-        env=lab.lab.environment | {"CMR_STOP_AT": point},
-        cwd=lab.lab.repository,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as process:
-        try:
-            state = os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
-            assert state is not None
-            assert state.si_code == os.CLD_STOPPED, f"it ended before {point}"
-            yield process
-        finally:
-            process.kill()
-
-
 def take_over(lab: CrashLab) -> subprocess.CompletedProcess[str]:
     """One more run, an hour later."""
     return subprocess.run(
@@ -70,13 +48,6 @@ def take_over(lab: CrashLab) -> subprocess.CompletedProcess[str]:
         text=True,
         timeout=60,
     )
-
-
-def wake(process: subprocess.Popen[str]) -> str:
-    """Let it go on to its end; what it said."""
-    process.send_signal(signal.SIGCONT)
-    said, _ = process.communicate(timeout=60)
-    return said
 
 
 def written(lab: CrashLab) -> dict[str, bytes]:

@@ -17,6 +17,7 @@ from reconciler.publish import FileOutputs, Places, clear_away, refuse_foreign, 
 from reconciler.write import NotOurs, NotWritten, Outranked, Stamp, read_stamp
 from state.record import OutputRecord
 from tests.builders import LINEAGE, NOON, at, endpoint, keyed_endpoint, project, service
+from tests.faults.disks import fill, free, small_disk
 
 SECRET = "k-0123456789"
 ONE = project(service("app", "llm"))
@@ -284,6 +285,21 @@ def test_a_key_that_cannot_be_read_keeps_the_old_one_and_holds_nobody_else_up(
     (caution,) = published.cautions
     assert "cannot be read" in caution
     assert "xff" not in caution
+
+
+def test_a_key_that_does_not_fit_on_the_disk_leaves_the_old_one(folder: _Folder) -> None:
+    keys = folder.places.values / "keys"
+    with small_disk(keys, "64k") as disk:
+        folder.publish(llm=folder.keyed())
+        before = folder.env(folder="keys").read_bytes()
+        fill(disk)
+        folder.key.write_text("k-9876543210\n", encoding="utf-8")
+        with pytest.raises(NotWritten, match="No space left on device; the old one is intact"):
+            folder.publish(llm=folder.keyed())
+        assert folder.env(folder="keys").read_bytes() == before
+        free(disk)
+        folder.publish(llm=folder.keyed())
+        assert "k-9876543210" in folder.env(folder="keys").read_text(encoding="utf-8")
 
 
 def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:

@@ -128,6 +128,17 @@ def test_flipped_bit_in_a_record_is_noticed(bench: SqliteBench) -> None:
     store.close()
 
 
+def test_bytes_that_are_no_text_are_damage_and_are_not_quoted(bench: SqliteBench) -> None:
+    """It was said with the whole row and without a way back."""
+    at = bench.place.database.read_bytes().rindex(b"http://172.17.0.1:8080/v1/")
+    overwrite(bench.place.database, at, b"\xa5" * 8)
+    store = SqliteStore.open(bench.place.database)
+    with pytest.raises(StateDamaged, match="`reconcile recover` puts a copy back") as caught:
+        store.load("demo")
+    assert "deployment" not in str(caught.value)
+    store.close()
+
+
 def test_damage_is_never_written_over(bench: SqliteBench) -> None:
     overwrite(bench.place.database, 4096, b"\xde\xad" * 4096)
     before = bench.place.database.read_bytes()
