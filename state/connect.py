@@ -10,7 +10,7 @@ from pathlib import Path
 from state.faults import told_of
 from state.place import Place, sync_folder
 from state.schema import MIGRATIONS, SCHEMA_VERSION, Meta, Migration, create_tables, migrate, read_meta, refuse_newer
-from state.store import StateDamaged, StateError
+from state.store import StateDamaged, StateError, StateExists
 
 
 def connect(database: Path, *, mode: str, busy_timeout_s: float) -> sqlite3.Connection:
@@ -34,7 +34,7 @@ def make_durable(connection: sqlite3.Connection) -> None:
 
 
 def create_database(place: Place, lineage: str, *, after_loss: bool = False) -> None:
-    """Make a new state, whole or not at all, and its marker. Raises StateError when something is there already.
+    """Make a new state, whole or not at all, and its marker. Raises StateExists when something is there already.
 
     It is made under another name and linked into place, because a link never replaces what somebody else made in
     the meantime. The database comes before the marker: a crash between them leaves a sound state, not a lost one.
@@ -75,7 +75,7 @@ def _link(draft: Path, database: Path) -> None:
     try:
         os.link(draft, database)
     except FileExistsError:
-        raise StateError(f"somebody else has just made the state {database}; run it again") from None
+        raise StateExists(f"somebody else has just made the state {database}; run it again") from None
     sync_folder(database.parent)
 
 

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from state.store import StateError, StateLost, StateMissing, Store
+from state.store import StateError, StateExists, StateLost, StateMissing, Store
 
 if TYPE_CHECKING:
     from state.clock import Clock
@@ -44,7 +44,14 @@ def open_store(
     except StateMissing:
         if not create:
             raise
-    return SqliteStore.create(path, clock=clock, any_filesystem=any_filesystem)
+    try:
+        return SqliteStore.create(path, clock=clock, any_filesystem=any_filesystem)
+    except StateExists as exists:
+        # Two that start together: the other one was quicker, and both use what it made.
+        try:
+            return SqliteStore.open(path, clock=clock, any_filesystem=any_filesystem)
+        except StateMissing:
+            raise exists from None
 
 
 def state_path(url: str) -> Path:

@@ -14,7 +14,7 @@ import stat
 from pathlib import Path
 from typing import NamedTuple
 
-from state.store import StateDamaged, StateError, StateLost, StateMissing
+from state.store import StateDamaged, StateError, StateExists, StateLost, StateMissing
 
 _MARKER_NOTE = (
     "# The identity of the state file beside this one. With it a lost state is noticed, not silently made anew.\n"
@@ -80,9 +80,9 @@ class Place(NamedTuple):
         return found
 
     def check_vacant(self) -> None:
-        """Raise StateError where something is, StateLost where a state once was."""
+        """Raise StateExists where something is, StateLost where a state once was."""
         if self.database.exists() or self.database.is_symlink():
-            raise StateError(f"there is already something at {self.database}; it is left alone")
+            raise StateExists(f"there is already something at {self.database}; it is left alone")
         if self.read_marker() is not None:
             raise self._gone()
 

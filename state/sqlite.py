@@ -52,7 +52,7 @@ class SqliteStore:
     ) -> SqliteStore:
         """Make a new, empty state with a lineage of its own (a fresh UUID unless one is given), and open it.
 
-        Raises StateError where something is, StateLost where a state once was, and for a network filesystem unless
+        Raises StateExists where something is, StateLost where a state once was, and for a network filesystem unless
         `any_filesystem`.
         """
         import uuid

@@ -24,6 +24,10 @@ class StateLost(StateMissing):
     """There was a state here and it is gone. What it made may still run, so nothing starts afresh by itself."""
 
 
+class StateExists(StateError):
+    """There is something already where a new state was to be made."""
+
+
 class StateDamaged(StateError):
     """The state is there and is not sound, or belongs to another lineage or a newer release."""
 

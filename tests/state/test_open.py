@@ -5,14 +5,18 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from state.connect import create_database
 from state.memory import MemoryStore
 from state.open import open_store, state_path
+from state.place import Place
 from state.readonly import ReadOnlyStore
 from state.sqlite import SqliteStore
 from state.store import StateError, StateLost, StateMissing
+from tests.builders import LINEAGE
 from tests.parts import CHECKOUT
 from tests.state.contract import TTL_S
 
@@ -65,6 +69,33 @@ def test_state_is_made_only_when_asked_for(tmp_path: Path) -> None:
     again = open_store(url, create=True)
     assert again.lineage == lineage
     again.close()
+
+
+def test_two_that_begin_together_share_what_the_quicker_one_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two services started at once on no state, one ended with an error: it looked before the other's was made."""
+    path, looked = tmp_path / "state.db", []
+    really_open = SqliteStore.open
+
+    def open_too_early(at: Path, **given: Any) -> SqliteStore:
+        if not looked:
+            looked.append(at)
+            create_database(Place(path), LINEAGE)
+            raise StateMissing("nothing was there when we looked")
+        return really_open(at, **given)
+
+    monkeypatch.setattr(SqliteStore, "open", open_too_early)
+    store = open_store(str(path), create=True)
+    assert looked
+    assert store.lineage == LINEAGE
+    store.close()
+
+
+def test_something_that_is_no_state_is_not_made_a_state(tmp_path: Path) -> None:
+    (tmp_path / "state.db").symlink_to(tmp_path / "elsewhere.db")
+    with pytest.raises(StateError, match="already something"):
+        open_store(str(tmp_path / "state.db"), create=True)
 
 
 def test_lost_state_is_not_made_anew_even_when_asked_for(tmp_path: Path) -> None:
