@@ -10,7 +10,7 @@ WORKERS ?= 2
 OURS := reconciler drivers state tests infra
 
 .DEFAULT_GOAL := help
-.PHONY: help install upgrade parts engine engine-stop test test-fast check format demo bench sim sim-mutants faults fuzz clean
+.PHONY: help install upgrade parts engine engine-stop test test-fast check format demo bench soak sim sim-mutants faults fuzz clean
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,10 @@ demo: parts ## the main job, for real, in less than three minutes
 
 bench: parts ## ratios against docker compose, a bare llama-server and a bare Python
 	@$(BIN)/python -m infra.bench.bench $(ARGS)
+
+MINUTES ?= 10
+soak: parts ## two services, real models, a fault a minute, and a picture of it all (MINUTES=…)
+	@$(BIN)/python -m infra.soak.soak --minutes $(MINUTES) $(ARGS)
 
 SEEDS ?= 10000
 sim: install ## the simulator: seeded schedules and every single fault, with figures (SEEDS=…)

@@ -124,9 +124,10 @@ class Lab:
             timeout=timeout_s,
         )
 
-    def serve(self) -> Service:
-        """Start the service; it runs until it is stopped, killed or left as a context manager."""
-        return Service(self)
+    def serve(self, log: Path | None = None) -> Service:
+        """Start the service; it runs until it is stopped, killed or left as a context manager. `log` takes its output
+        instead of the lab's own log."""
+        return Service(self, log or self.log)
 
     def values(self, project: str, service: str) -> dict[str, str]:
         """What the service would see in its environment on this host, keys included; empty before there is anything."""
@@ -147,11 +148,11 @@ class Lab:
 
 
 class Service:
-    """A running `reconcile serve`, its output appended to the lab's log."""
+    """A running `reconcile serve`, its output appended to the log."""
 
-    def __init__(self, lab: Lab) -> None:
+    def __init__(self, lab: Lab, log_file: Path) -> None:
         self.lab = lab
-        with lab.log.open("ab") as log:
+        with log_file.open("ab") as log:
             self.process = subprocess.Popen(
                 [*command(), "serve", "--config", str(lab.configuration)],
                 env=lab.environment,
@@ -204,7 +205,9 @@ def wait_for(what: str, look: Callable[[], T | None], *, within_s: float, every_
         time.sleep(every_s)
 
 
-def complete(values: Mapping[str, str], prompt: str, *, tokens: int = 16, prefix: str = "LLM") -> str:
+def complete(
+    values: Mapping[str, str], prompt: str, *, tokens: int = 16, prefix: str = "LLM", timeout_s: float = 30
+) -> str:
     """A real chat completion, asked for with nothing but a service's variables. Raises OSError."""
     body = {
         "model": values[f"{prefix}_MODEL"],
@@ -216,7 +219,7 @@ def complete(values: Mapping[str, str], prompt: str, *, tokens: int = 16, prefix
     if f"{prefix}_API_KEY" in values:
         headers["Authorization"] = f"Bearer {values[f'{prefix}_API_KEY']}"
     request = Request(values[f"{prefix}_URL"] + "chat/completions", json.dumps(body).encode(), headers)
-    with build_opener(ProxyHandler({})).open(request, timeout=30) as answer:  # no proxy: it is on this host
+    with build_opener(ProxyHandler({})).open(request, timeout=timeout_s) as answer:  # no proxy: it is on this host
         said = json.load(answer)["choices"][0]["message"]["content"]
     return str(said)
 
