@@ -17,6 +17,8 @@ from state.record import DeploymentRecord, Intent
 
 GONE = "gone from the file"
 """The cause of a removal: the one kind of delete that the mass-delete guard is about."""
+BEGUN = "its deletion was begun"
+"""The cause of a delete that is asked for again, until the platform is done with it."""
 REMOVAL_READS = 2
 """Good readings without the model before its removal is believed."""
 
@@ -79,7 +81,7 @@ def finish(case: Case, record: DeploymentRecord) -> Iterator[Step]:
     elif record.phase is Phase.DELETING and case.moment.now < again:
         yield case.hold(record, "it is being deleted", again)
     else:
-        yield case.step(Action.DELETE, record, "its deletion was begun")
+        yield case.step(Action.DELETE, record, BEGUN)
 
 
 def issue_again(case: Case, record: DeploymentRecord) -> Iterator[Step]:

@@ -167,8 +167,10 @@ class LlamaCppDriver:
         if _is_foreign(record, deployment):
             return Observation(phase=Phase.ABSENT, detail="a folder of its name belongs to another deployment")
         life = life_of(deployment, folder)
-        if folder.stopping_since() is not None:
-            return _leaving("the server is stopping" if life.seen else "the server has stopped")
+        since = folder.stopping_since()
+        if since is not None:
+            detail = "the server is stopping" if life.seen else "the server has stopped"
+            return _leaving(detail, self._monotonic() - since)
         if record is None and life.seen is not None:
             return Observation(phase=Phase.FAILED, detail="the server runs and its folder is gone")
         if record is not None and life.seen is not None:
@@ -236,7 +238,7 @@ class LlamaCppDriver:
             number = signal.SIGTERM if since is None else signal.SIGKILL
             for seen in living:
                 process.send(seen, number)
-        return _leaving("the server is stopping")
+        return _leaving("the server is stopping", 0.0 if since is None else now - since)
 
     def _remove(self, deployment: Deployment, folder: RunFolder) -> Observation:
         self._memory.stopping.pop(deployment.id, None)
@@ -246,7 +248,7 @@ class LlamaCppDriver:
         if folder.path.is_dir():
             lock = folder.try_lock()
             if lock is None:
-                return _leaving("its lock is still held")
+                return _leaving("its lock is still held", 0.0)
             try:
                 folder.remove()
             finally:
@@ -260,8 +262,9 @@ class LlamaCppDriver:
         return RunFolder(self._root / deployment.name)
 
 
-def _leaving(detail: str) -> Observation:
-    return Observation(phase=Phase.DELETING, detail=detail, look_again_s=0.05)
+def _leaving(detail: str, for_s: float) -> Observation:
+    """On its way out, asked `for_s` seconds ago. Most are gone in a moment; one that hangs takes its ten seconds."""
+    return Observation(phase=Phase.DELETING, detail=detail, look_again_s=min(0.5, max(0.05, for_s / 10)))
 
 
 def _is_foreign(record: RunRecord | None, deployment: Deployment) -> bool:

@@ -2,10 +2,14 @@
 
 A process that runs proves little: it may be loading, it may have lost its port to somebody else, it may be stopped. So
 the first READY needs all of: our process, a server that lists our unique alias and demands our key, and a real answer.
+
+One that is silent is asked on a thread of its own: its answer may take long, and the other models must not wait for it.
 """
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from drivers import probe
@@ -18,8 +22,27 @@ MISSES = 3
 """Health checks in a row without an answer before a real request decides."""
 SILENCES = 2
 """Real requests in a row without an answer before the server counts as hung."""
+HUNG_TIMEOUT_S = 0.2
+"""Seconds that a server which counts as hung has for its health check: one that woke up answers at once."""
 
 _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+
+
+class _Question:
+    """A real request that is on its way, on a thread of its own."""
+
+    def __init__(self, ask: Callable[[], probe.Answer]) -> None:
+        self.is_answered: bool | None = None
+        """None while it is on its way."""
+        self._ask = ask
+        threading.Thread(target=self._run, name="question", daemon=True).start()
+
+    def _run(self) -> None:
+        answered = False
+        try:
+            answered = self._ask().ok
+        finally:
+            self.is_answered = answered
 
 
 @dataclass(slots=True)
@@ -28,6 +51,11 @@ class _Silence:
 
     misses: int = 0
     failed_answers: int = 0
+    question: _Question | None = None
+
+    @property
+    def is_hung(self) -> bool:
+        return self.failed_answers >= SILENCES
 
 
 @dataclass(slots=True)
@@ -51,7 +79,10 @@ class Health:
         return self._ready(folder, record)
 
     def in_flight(self, folder: RunFolder, record: RunRecord) -> int | None:
-        """Requests that the server is answering; None where it is not there to tell."""
+        """Requests that the server is answering; None where it is not there to tell, or hangs."""
+        silence = self.silences.get(record.deployment.id)
+        if silence is not None and silence.is_hung:
+            return None
         return probe.busy_slots(base_url(record), key=key_of(folder, record), timeout_s=self.health_timeout_s)
 
     def _first_answer(self, folder: RunFolder, record: RunRecord) -> str:
@@ -74,26 +105,36 @@ class Health:
     def _still_well(self, folder: RunFolder, record: RunRecord) -> Observation:
         id = record.deployment.id
         log.bound(folder.log)
-        if (
-            probe.health(base_url(record), path=_health_path(record), timeout_s=self.health_timeout_s).status
-            is not None
-        ):
+        silence = self.silences.get(id, _Silence())
+        if self._has_answered(folder, record, silence):
             self.silences.pop(id, None)
             return self._ready(folder, record)
-        silence = self.silences.setdefault(id, _Silence())
-        silence.misses += 1
-        if silence.misses < MISSES:
-            return self._ready(folder, record, look_again_s=1.0)
-        if self._ask(folder, record).ok:
-            self.silences.pop(id, None)
-            return self._ready(folder, record)
-        silence.failed_answers += 1
-        if silence.failed_answers < SILENCES:
+        self.silences[id] = silence
+        if silence.is_hung:
+            return Observation(
+                phase=Phase.FAILED, detail="the server hangs: it is alive and answers nothing", handle=handle(record)
+            )
+        if silence.failed_answers:
             detail = "the server is alive and answers neither its health check nor a request"
             return self._ready(folder, record, phase=Phase.DEGRADED, detail=detail, look_again_s=1.0)
-        return Observation(
-            phase=Phase.FAILED, detail="the server hangs: it is alive and answers nothing", handle=handle(record)
-        )
+        return self._ready(folder, record, look_again_s=1.0)
+
+    def _has_answered(self, folder: RunFolder, record: RunRecord, silence: _Silence) -> bool:
+        """Whether the server has shown that it is well; if not, the silence grows, or a question is on its way."""
+        if silence.question is None:
+            timeout_s = min(HUNG_TIMEOUT_S, self.health_timeout_s) if silence.is_hung else self.health_timeout_s
+            if probe.health(base_url(record), path=_health_path(record), timeout_s=timeout_s).status is not None:
+                return True
+            silence.misses += 1
+            if silence.misses >= MISSES and not silence.is_hung:
+                silence.question = _Question(lambda: self._ask(folder, record))
+            return False
+        if silence.question.is_answered is False:
+            silence.failed_answers += 1
+        if silence.question.is_answered is not None:
+            answered, silence.question = silence.question.is_answered, None
+            return answered
+        return False
 
     def _ask(self, folder: RunFolder, record: RunRecord) -> probe.Answer:
         """A real request of the kind the model is for."""

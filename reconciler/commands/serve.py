@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, TextIO
 
+from reconciler.answers import BEGUN
 from reconciler.commands.project import Mistake, add_settings_arguments, durable_store, settings_file, settings_from
 from reconciler.plan import Action, Step
 from reconciler.services import redact
@@ -157,7 +158,7 @@ class Teller:
 
 
 def _lasting(result: PassResult) -> Iterator[tuple[int, str]]:
-    """What is wrong, what is waited for, and what serves."""
+    """What is wrong, what is waited for, what is being deleted, and what serves."""
     for problem in result.problems:
         yield logging.ERROR, str(problem)
     for step in result.plan.steps if result.plan is not None else ():
@@ -166,6 +167,9 @@ def _lasting(result: PassResult) -> Iterator[tuple[int, str]]:
     for verdict in result.plan.refusals if result.plan is not None else ():
         if verdict.guard != "options":  # those are among the problems, with their places
             yield logging.WARNING, f"the guard '{verdict.guard}' refuses: {verdict.text}"
+    for done in result.applied:
+        if done.error is None and done.step.cause == BEGUN:
+            yield logging.INFO, _step_line(done.step)
     for caution in result.published.cautions:
         yield logging.WARNING, caution
     for record in result.known.deployments.values() if result.known is not None else ():
@@ -179,7 +183,7 @@ def _lasting(result: PassResult) -> Iterator[tuple[int, str]]:
 def _deeds(result: PassResult) -> Iterator[tuple[int, str]]:
     """What was done. What failed was logged where it happened, with the platform's words."""
     for done in result.applied:
-        if done.error is None:
+        if done.error is None and done.step.cause != BEGUN:
             yield logging.INFO, _step_line(done.step)
     if result.published.changed_services:
         yield logging.INFO, f"environment written for {', '.join(result.published.changed_services)}"

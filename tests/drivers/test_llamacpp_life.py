@@ -17,6 +17,7 @@ import pytest
 from drivers.base import Phase
 from drivers.errors import Unavailable
 from drivers.llamacpp import process
+from infra.lab import wait_for
 from tests.drivers.llamas import Clock, File, Llamas, freeze, llamas, real_file
 
 pytestmark = pytest.mark.llama
@@ -94,8 +95,21 @@ def test_a_hung_server_is_degraded_and_then_failed(tmp_path: Path) -> None:
         impatient = replace(platform.settings, answer_timeout_s=0.1)
         driver = type(platform.driver)(impatient, platform.shelf)
         freeze(server)
-        phases = [driver.observe(deployment).phase for _ in range(4)]
-        assert phases == [Phase.READY, Phase.READY, Phase.DEGRADED, Phase.FAILED]
+        assert [driver.observe(deployment).phase for _ in range(2)] == [Phase.READY, Phase.READY]
+        assert platform.until(driver.observe, deployment, Phase.DEGRADED, Phase.FAILED).phase is Phase.DEGRADED
+        assert "hangs" in platform.until(driver.observe, deployment, Phase.FAILED).detail
+        assert driver.in_flight(deployment) is None
+
+
+def test_nobody_waits_for_the_answer_of_a_silent_server(tmp_path: Path) -> None:
+    """With one server hung, each pass took as long as its answer was waited for, and the changes of all other models,
+    and its own replacement, took a minute and more."""
+    with llamas(tmp_path, health_timeout_s=0.1, answer_timeout_s=300.0) as platform:
+        deployment, ready = platform.ready()
+        freeze(platform.processes(deployment)[0])
+        assert [platform.driver.observe(deployment).phase for _ in range(6)] == [Phase.READY] * 6
+        process.send(platform.processes(deployment)[0], signal.SIGCONT)
+        wait_for("it is well again", lambda: platform.driver.observe(deployment) == ready, within_s=30)
 
 
 def test_a_server_that_wakes_up_again_is_ready_again(tmp_path: Path) -> None:
@@ -103,7 +117,7 @@ def test_a_server_that_wakes_up_again_is_ready_again(tmp_path: Path) -> None:
         deployment, ready = platform.ready()
         driver = type(platform.driver)(replace(platform.settings, answer_timeout_s=0.1), platform.shelf)
         freeze(platform.processes(deployment)[0])
-        assert [driver.observe(deployment).phase for _ in range(3)][-1] is Phase.DEGRADED
+        platform.until(driver.observe, deployment, Phase.DEGRADED)
         process.send(platform.processes(deployment)[0], signal.SIGCONT)
         assert platform.until(platform.driver.observe, deployment, Phase.READY) == ready
 
@@ -113,9 +127,13 @@ def test_a_delete_asks_gently_and_insists_after_ten_seconds(platform: Llamas, cl
     (server,) = platform.processes(deployment)
     freeze(server)  # a server that ignores the gentle request
 
-    assert platform.driver.delete(deployment).phase is Phase.DELETING
+    asked = platform.driver.delete(deployment)
+    assert asked.phase is Phase.DELETING
     clock.seconds += 9.9
-    assert platform.driver.delete(deployment).phase is Phase.DELETING
+    waiting = platform.driver.delete(deployment)
+    assert waiting.phase is Phase.DELETING
+    assert asked.look_again_s == 0.05
+    assert waiting.look_again_s == 0.5  # 200 looks at one that takes its ten seconds would be for nothing
     assert platform.things(deployment) == 1
     clock.seconds += 0.2
     assert platform.after_a_crash().delete(deployment).phase is Phase.DELETING  # the patience survives us

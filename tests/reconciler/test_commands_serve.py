@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from drivers.errors import Unavailable
+from reconciler.answers import BEGUN
 from reconciler.apply import Applied
 from reconciler.commands.serve import Teller, _back_up, last_applied, log_to, named
 from reconciler.errors import InputError
@@ -53,6 +54,18 @@ def test_a_wait_is_told_when_it_begins_and_not_while_it_lasts(said: list[str]) -
     teller.tell("shop", _result())
     teller.tell("shop", waiting)
     assert len(said) == 4, "what comes again is told again"
+
+
+def test_a_delete_that_is_asked_for_again_is_told_once(said: list[str]) -> None:
+    """A hung server takes ten seconds to go; each look at it once was a line, more than a hundred of them."""
+    begun, again = step(Action.DELETE, cause="replaced"), step(Action.DELETE, cause=BEGUN)
+    teller = Teller()
+    for one in (begun, again, again, again):
+        teller.tell("shop", _result(one, applied=(Applied(one, deployment_record()),)))
+    assert said == [
+        "INFO shop: delete llm on llamacpp: replaced",
+        "INFO shop: delete llm on llamacpp: its deletion was begun",
+    ]
 
 
 def test_each_project_is_told_on_its_own(said: list[str]) -> None:
