@@ -96,6 +96,8 @@ def chosen(own: Sequence[DeploymentRecord], deployment: str | None, model: str) 
         return ids[0]
     if not ids:
         raise NothingRecorded(f"{model} has no deployment to forget")
+    if deployment is not None:
+        raise NothingRecorded(f"{model} has no deployment {deployment} (there is {', '.join(ids)})")
     raise NothingRecorded(f"{model} has {len(ids)} deployments ({', '.join(ids)}); name one with --deployment ID")
 
 

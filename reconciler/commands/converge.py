@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import shlex
 import signal
 import sys
 from collections.abc import Collection, Iterator
@@ -20,6 +19,7 @@ from drivers.values import duration
 from reconciler.answers import GONE
 from reconciler.clock import SystemClock
 from reconciler.commands.project import Mistake, ProjectContext, durable_store, print_warning, say
+from reconciler.commands.shell import compose_command
 from reconciler.commands.up import exit_code, plan_now, print_problem, show
 from reconciler.engine import Engine
 from reconciler.errors import ReconcilerError, Refused
@@ -64,7 +64,7 @@ def converge(context: ProjectContext, arguments: argparse.Namespace) -> int:
         result = run_until_done(engine, progress, limit)
     if arguments.format != "text" and result.plan is not None:
         show(result.plan, arguments.format, reading.project.models)
-    return _conclude(reading, result, confirmed, quiet=arguments.format != "text")
+    return _conclude(reading, result, confirmed, arguments)
 
 
 @contextmanager
@@ -205,7 +205,7 @@ def _nothing_to_do(context: ProjectContext, plan: Plan) -> bool:
     return not (context.reading.desired.judged or known.deployments or known.outputs)
 
 
-def _conclude(reading: Reading, result: PassResult, confirmed: bool, *, quiet: bool) -> int:
+def _conclude(reading: Reading, result: PassResult, confirmed: bool, arguments: argparse.Namespace) -> int:
     plan = result.plan
     assert plan is not None
     for step in plan.steps:
@@ -221,10 +221,12 @@ def _conclude(reading: Reading, result: PassResult, confirmed: bool, *, quiet: b
     left_over = set(reading.desired.models) - set(plan.unchanged)
     if result.problems or not all(_serves(reading, result, model) for model in left_over):
         return 1
+    override = next((out.path for out in result.published.outputs if not out.service), None)
+    command = compose_command(reading.project.compose_files, override, arguments) if override else ""
     if left_over:
-        _tell_of_restarts(reading, result, left_over)
-    if not quiet:
-        _tell_ready(reading, result)
+        _tell_of_restarts(reading, left_over, command)
+    if arguments.format == "text":
+        _tell_ready(reading, result, command)
     return 0
 
 
@@ -247,32 +249,28 @@ def _serving(result: PassResult, model: str) -> DeploymentRecord | None:
     return result.known.deployments.get(result.plan.routes.get(model, ""))
 
 
-def _tell_of_restarts(reading: Reading, result: PassResult, models: Collection[str]) -> None:
+def _tell_of_restarts(reading: Reading, models: Collection[str], command: str) -> None:
     """A server that was replaced stays for whoever was started with its address."""
     bound = [
         service.name
         for service in reading.project.services.values()
         if service.active and any(binding.model in models for binding in service.bindings)
     ]
-    override = _override_of(result)
-    if bound and override:
-        words = f"docker compose -f … -f {shlex.quote(override)} up -d {' '.join(sorted(bound))}"
+    if bound and command:
+        words = f"{command} up -d {' '.join(sorted(bound))}"
         print_warning(f"the server that was replaced stays as long as it is used; to use the new one: {words}")
 
 
-def _tell_ready(reading: Reading, result: PassResult) -> None:
-    served = {model: record for model in reading.desired.models if (record := _serving(result, model)) is not None}
+def _tell_ready(reading: Reading, result: PassResult, command: str) -> None:
+    models = reading.desired.models
+    served = {model: record for model in models if (record := _serving(result, model)) is not None}
     width = max(map(len, served), default=0)
     for model, record in served.items():
         if record.endpoint is not None:
             say(clean(f"{model:{width}}  {record.endpoint.url}  {record.endpoint.model_id}"))
-    override = _override_of(result)
-    start = f"; start the services with: docker compose -f … -f {shlex.quote(override)} up" if override else ""
-    say(f"{len(reading.desired.models)} model{'' if len(reading.desired.models) == 1 else 's'} ready{start}")
-
-
-def _override_of(result: PassResult) -> str | None:
-    return next((out.path for out in result.published.outputs if not out.service), None)
+    start = f"; start the services with: {command} up" if command else ""
+    count = f"{len(models)} model{'' if len(models) == 1 else 's'} ready"
+    say(clean(f"{count}{start}") if models else "no service wants a model any more")
 
 
 def _confirm(plan: Plan) -> bool:

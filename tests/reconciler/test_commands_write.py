@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Iterator
@@ -86,10 +87,31 @@ def test_a_run_makes_the_model_and_says_how_to_go_on(impatient: Desk, platform: 
     impatient.compose()
     done = impatient.reconcile()
     assert done.code == 0, done.err
-    assert "1 model ready; start the services with: docker compose -f … -f " in done.out
+    command = "docker compose -f compose.yaml -f compose.models.yaml up"
+    assert f"1 model ready; start the services with: {command}\n" in done.out
     assert [verb for verb, _ in platform.journal] == ["create"]
     assert "LLM_URL" in (impatient.work / "compose.models.yaml").read_text(encoding="utf-8")
     assert impatient.reconcile("--dry-run", "--detailed-exitcode").code == 0
+
+
+def test_how_to_go_on_repeats_what_the_user_named(impatient: Desk, platform: FakePlatform) -> None:
+    """It once read `docker compose -f … -f FILE up`: nothing that could be copied."""
+    impatient.compose(COMPOSE.replace("    image: busybox\n", "    image: busybox\n    profiles: [web]\n"))
+    (impatient.work / "my.env").write_text("A=1\n", encoding="utf-8")
+    away = impatient.home / "it's"
+    given = ["-p", "shop", "--profile", "web", "--env-file", "my.env", "-f", "compose.yaml"]
+    done = impatient.reconcile(*given, "--output", str(away), "--quiet")
+    words = shlex.split(done.out.partition("start the services with: ")[2])
+    own = ["-p", "shop", "--env-file", "my.env", "--profile", "web", "-f", "compose.yaml"]
+    assert words == ["docker", "compose", *own, "-f", str(away / "compose.models.yaml"), "up"]
+
+
+def test_a_run_that_removes_the_last_model_starts_no_services(impatient: Desk, platform: FakePlatform) -> None:
+    impatient.compose()
+    impatient.reconcile("--quiet")
+    impatient.compose(COMPOSE.replace("    models: [llm]\n", ""))
+    done = impatient.reconcile("--quiet", "--yes", "--force")
+    assert done.out == "no service wants a model any more\n"
 
 
 def test_a_run_says_where_each_model_answers(impatient: Desk, platform: FakePlatform) -> None:
@@ -113,7 +135,7 @@ def test_an_old_server_that_a_service_still_uses_is_no_failure(
     done = impatient.reconcile("--quiet")
     assert done.code == 0, done.err
     assert "llm: in use" in done.err
-    assert f"to use the new one: docker compose -f … -f {impatient.work / 'compose.models.yaml'} up -d app" in done.err
+    assert "to use the new one: docker compose -f compose.yaml -f compose.models.yaml up -d app\n" in done.err
     assert "1 model ready" in done.out
     assert len(_known(impatient).deployments) == 2
 
@@ -525,6 +547,7 @@ def test_forget_drops_one_record_and_asks_which(desk: Desk) -> None:
     done = desk.reconcile("forget", "llm")
     assert done.code == 1
     assert "name one with --deployment ID" in done.err
+    assert "llm has no deployment 01X (there is 01" in desk.reconcile("forget", "llm", "--deployment", "01X").err
     assert desk.reconcile("forget", "llm", "--deployment", second.deployment.id).code == 0
     assert list(_known(desk).deployments) == [deployment().id]
     assert desk.reconcile("forget", "llm").code == 0
