@@ -147,8 +147,8 @@ def supersede(case: Case, record: DeploymentRecord) -> Iterator[Step]:
         if case.same is None and case.updatable(record):
             return  # `_begin` brings it to the new spec in place
         yield from unless_busy(case, record, "replaced" if record.retired_at else "superseded before it served")
-    elif case.same is None and case.active is None:
-        return  # nothing else is left of the model: `begin` replaces it
+    elif case.same is None and case.active is None and record is case.records[-1]:
+        return  # nothing newer is left of the model: `begin` replaces it
     else:
         yield from retire(case, record, record.retired_at)
 

@@ -73,14 +73,15 @@ class Engine:
         tenure = self._hold_lease(reading, outputs, began)
         recorded = self._store.load(reading.project.name)
         known, seen = self._look(recorded, reading, fresh)
-        known = still_named(known, outputs, self._ports.clock.now())
+        known = still_named(known, outputs)
         self._remember(recorded, known, reading if fresh else None)
         plan = self.plan(reading, known)
         first, last = in_order(plan.steps)
         applier = self._applier(tenure, known, reading)
         applied = [applier.carry_out(step) for step in first]
         known = _with_applied(known, applied)
-        published, after, unwritten = self._publish(reading, plan, known, outputs)
+        made = {done.record.deployment.id for done in applied if done.record is not None}
+        published, after, unwritten = self._publish(reading, plan, known, outputs, made)
         switched_now, known = after.deployments != known.deployments, after
         forced = self._manner.forced
         applied += [
@@ -179,7 +180,7 @@ class Engine:
         )
 
     def _publish(
-        self, reading: Reading, plan: Plan, known: Recorded, outputs: Outputs
+        self, reading: Reading, plan: Plan, known: Recorded, outputs: Outputs, made: Collection[str]
     ) -> tuple[Published, Recorded, str]:
         """Write where the models answer, then record who serves: a file may run ahead of the record, never behind.
 
@@ -206,7 +207,7 @@ class Engine:
             files, failures = self._roll_out(reading, known.outputs, files, published.incomplete)
             published = replace(published, cautions=(*published.cautions, *failures))
         now = self._ports.clock.now()  # the bake time begins when services were pointed there, and that took its time
-        after = switch(replace(known, outputs=files), plan.routes, now)
+        after = switch(replace(known, outputs=files), plan.routes, now, made)
         self._commit(*switch_changes(known, after, now, reading.revision))
         return published, after, ""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -31,12 +31,16 @@ def endpoints_of(plan: Plan, known: Recorded) -> dict[str, Endpoint]:
     return found
 
 
-def switch(known: Recorded, routes: Mapping[str, str], now: datetime) -> Recorded:
-    """The record after services were pointed at the deployments of `routes`, by model key."""
-    serving = set(routes.values())
+def switch(known: Recorded, routes: Mapping[str, str], now: datetime, made: Collection[str] = ()) -> Recorded:
+    """The record after services were pointed at the deployments of `routes`, by model key. What was `made` after the
+    plan is as it is: on some platforms it is ready at once, and the next plan is the first that can point there."""
+    serving, later = set(routes.values()), set(made) - set(routes.values())
     return replace(
         known,
-        deployments={id: switched(record, serves=id in serving, now=now) for id, record in known.deployments.items()},
+        deployments={
+            id: record if id in later and not record.active else switched(record, serves=id in serving, now=now)
+            for id, record in known.deployments.items()
+        },
     )
 
 

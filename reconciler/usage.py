@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
 
 from reconciler.compose.project import Project
 from reconciler.plan import Action, Plan, Step
@@ -32,14 +31,14 @@ def busy(ports: Ports, project: Project, known: Recorded, plan: Plan) -> Mapping
     return reasons
 
 
-def still_named(known: Recorded, outputs: Outputs, now: datetime) -> Recorded:
+def still_named(known: Recorded, outputs: Outputs) -> Recorded:
     """What a file names was not replaced yet, whatever the record says: somebody pointed services there and was stopped
-    before writing it down. Its bake time begins anew."""
+    before writing it down. It counts as serving until no file names it, and has its bake time from then on."""
     named = {
-        id: replace(record, retired_at=now)
+        id: replace(record, retired_at=None)
         for id, record in known.deployments.items()
         if record.retired_at is not None and record.endpoint is not None and record.intent is Intent.CREATE
-        if not _is_inherited(record, known) and outputs.mentions(record.endpoint)
+        if not record.adopted and not _is_inherited(record, known) and outputs.mentions(record.endpoint)
     }
     return replace(known, deployments={**known.deployments, **named}) if named else known
 

@@ -498,6 +498,37 @@ def test_one_that_slept_between_reading_and_getting_the_lease_acts_on_nothing_ol
     assert world.live == ["llm"]
 
 
+def test_what_is_ready_at_once_is_not_taken_for_replaced() -> None:
+    """Found by the simulator: ready before any plan could point there, it counted as replaced by nothing."""
+    world = World(llm=SMALL)
+    world.platform.create_s = 0.0
+    world.engine.run_once()
+    (record,) = world.store.load("demo").deployments.values()
+    assert record.ready_at is not None
+    assert record.retired_at is None
+
+
+def test_two_that_were_replaced_and_none_that_serves_do_not_wait_for_each_other() -> None:
+    """Found by the simulator: each was kept because nothing else was left, and the wanted one waited for both."""
+    world = World(llm=SMALL)
+    world.passes()
+    world.running.using[world.files.written["llm"].url] = "app"
+    world.commit(llm=LARGE)
+    for _ in range(20):
+        world.engine.run_once()
+        world.later(10)
+    assert world.engine.tenure is not None
+    serving = next(one for one in world.store.load("demo").deployments.values() if one.active)
+    retired = replace(serving, active=False, retired_at=world.clock.now())
+    world.store.commit(world.engine.tenure.lease, [PutDeployment(retired)])
+    world.files.written = {}
+    world.running.using.clear()
+    world.commit(llm=model_spec(context_size=777))
+    world.passes(2000)
+    assert world.live == ["llm"]
+    assert "llm" in world.files.written
+
+
 def test_what_a_file_still_names_has_its_bake_time_from_when_it_no_longer_does() -> None:
     """Found by the simulator: somebody pointed services back at it and was stopped before writing that down."""
     world = World(llm=SMALL)
