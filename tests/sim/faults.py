@@ -48,6 +48,7 @@ POSSIBLE: Mapping[str, tuple[Fault, ...]] = {
     "create": (*_PROCESS, *_CALL, Fault.EXHAUSTED),
     "update": (*_PROCESS, *_CALL),
     "delete": (*_PROCESS, *_CALL, Fault.LYING),
+    "part": (Fault.CRASH_BEFORE, Fault.CRASH_AFTER, Fault.LOST),
     "in_flight": _PROCESS,
     "owned": (*_PROCESS, Fault.THROTTLE, Fault.EXPIRED),
     "epoch": _PROCESS,

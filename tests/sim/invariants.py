@@ -98,7 +98,8 @@ def _deleted(world: World, driver: str, name: str) -> None:
         return
     record = world.issued[name]
     place = world.places[record.deployment.project]
-    thing = world.platforms[driver].things.get(name)
+    things = world.platforms[driver].things.values()
+    thing = next((thing for thing in things if thing.deployment is not None and thing.deployment.name == name), None)
     if thing is None:
         return
     url = address(thing.port)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
-from drivers.base import Capabilities, Deployment, Endpoint, Finding, ModelSpec, Observation, Phase
+from drivers.base import Deployment, Endpoint, Finding, ModelSpec, Observation, Phase
 from drivers.errors import Ambiguous, Denied, Exhausted, Unavailable
 from drivers.fake import FakeDriver
 from reconciler.engine import Engine
@@ -22,14 +22,16 @@ from state.store import Fenced, Held, Lease, StateBusy, StateError, StateFull
 from tests.sim.faults import Fault
 from tests.sim.invariants import after_commit, after_effect, after_resolving, after_write, before_call
 from tests.sim.schedule import Killed, Process
-from tests.sim.world import CAPABILITIES, RULES, Place, World
+from tests.sim.world import DRIVERS, Place, World
 
 T = TypeVar("T")
 _KEEP_EVERY_S = 7.0
 LATEST_S = 300.0
 """After so many seconds, a call that was sent has reached its platform or never will."""
 _STAND_BY_S, _TROUBLE_S = 20.0, 10.0
-_CHANGING = frozenset({"commit", "create", "update", "delete", "publish", "claim", "roll_out", "acquire", "release"})
+_CHANGING = frozenset(
+    {"commit", "create", "update", "delete", "part", "publish", "claim", "roll_out", "acquire", "release"}
+)
 """Effects after which the world may be another one."""
 
 
@@ -122,6 +124,12 @@ class SimProcess(Process):
         finally:
             after_effect(self.world)
 
+    def between(self, part: str) -> None:
+        def lost(fault: Fault) -> None:
+            raise Ambiguous("timed out half way")
+
+        self.effect("part", part, lambda: None, lost)
+
     # -- the two threads ----------------------------------------------------------------------------------------------
 
     def _work(self) -> None:
@@ -160,7 +168,7 @@ class SimProcess(Process):
 
     def _engine(self) -> Engine:
         world, place = self.world, self.world.places[self.place_name]
-        drivers = {name: SimDriver(self, name) for name in RULES}
+        drivers = {name: SimDriver(self, name) for name in DRIVERS}
         ports = Ports(
             drivers=lambda name: drivers[name],
             outputs=lambda project: SimOutputs(self, place),
@@ -169,7 +177,7 @@ class SimProcess(Process):
             pool=SimPool(),
             random_bytes=world.rng.randbytes,
         )
-        manner = Manner(rules=RULES, holder=self.name, roll_out=world.roll_out)
+        manner = Manner(rules=world.rules, holder=self.name, roll_out=world.roll_out)
         return Engine(SimReader(self, place), SimStore(self), ports, manner)
 
 
@@ -279,11 +287,10 @@ class SimStore:
 class SimDriver:
     """A reconciler's client of one platform: its calls may be lost, late, doubled, refused or lied about."""
 
-    capabilities: Capabilities = CAPABILITIES
-
     def __init__(self, process: SimProcess, name: str) -> None:
         self.name, self._process, self._world = name, process, process.world
-        self._driver = FakeDriver(process.world.platforms[name], name=name, capabilities=CAPABILITIES)
+        self.capabilities = process.world.capabilities(name)
+        self._driver = FakeDriver(process.world.platforms[name], name=name, capabilities=self.capabilities)
 
     def check(self, spec: ModelSpec) -> tuple[Finding, ...]:
         return self._driver.check(spec)

@@ -6,6 +6,7 @@ import logging
 import random
 from dataclasses import dataclass, field, replace
 
+from drivers.fake import FLAVOURS
 from tests.sim.faults import PROFILES, ByChance, Chooser, Exactly
 from tests.sim.invariants import unconverged
 from tests.sim.reconcilers import SimProcess
@@ -49,7 +50,8 @@ def tell(
     logging.disable(logging.CRITICAL)
     rng = random.Random(seed)
     died_frees, roll_out, running = rng.random() < 0.5, rng.random() < 0.7, rng.random() < 0.8
-    world = World(seed, chooser, died_frees=died_frees, roll_out=roll_out, running=running)
+    flavours = rng.choice(sorted(FLAVOURS)), rng.choice(sorted(FLAVOURS))
+    world = World(seed, chooser, died_frees=died_frees, roll_out=roll_out, running=running, flavours=flavours)
     world.trace = [] if traced else None
     many = reconcilers or rng.choice((2, 2, 3))
     story = told(world)

@@ -31,6 +31,9 @@ class Process:
         self.dead = False
         self.stopped_until = 0.0
 
+    def between(self, part: str) -> None:
+        """It is about to make, or take away, the next part of something."""
+
 
 @dataclass
 class Task:

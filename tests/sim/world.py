@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from drivers.base import Capabilities, Deployment, ModelSpec
-from drivers.fake import FakePlatform, Thing
+from drivers.fake import FLAVOURS, FakePlatform, PartsPlatform, Thing
 from reconciler.desired import DesiredModel
 from reconciler.errors import SourceError
 from reconciler.moment import Rules
@@ -30,7 +30,7 @@ BAKE_S, GRACE_S = 60.0, 120.0
 CAPABILITIES = Capabilities(
     updatable=frozenset({"runtime_flags"}), settle_s=400.0, startup_timeout_s=300.0, degraded_grace_s=20.0
 )
-RULES = {name: Rules(capabilities=CAPABILITIES, bake_s=BAKE_S, removal_grace_s=GRACE_S) for name in DRIVERS}
+LOCAL = replace(CAPABILITIES, local=True)
 
 
 @dataclass
@@ -75,6 +75,7 @@ class World:
     died_frees: bool = True
     roll_out: bool = True
     running: bool = True
+    flavours: tuple[str, str] = ("plain", "plain")
     rng: random.Random = field(init=False)
     scheduler: Scheduler = field(init=False)
     store: MemoryStore = field(init=False)
@@ -110,12 +111,36 @@ class World:
         self.scheduler = Scheduler(random.Random(self.seed + 1))
         clock = StoreClock(now=self.now, monotonic=self.monotonic, since_boot=self.monotonic, boot_id="one")
         self.store = MemoryStore(clock=clock)
-        self.platforms = {name: FakePlatform(clock=self.true_time, create_s=20.0, delete_s=5.0) for name in DRIVERS}
+        self.platforms = {
+            name: FLAVOURS[flavour](clock=self.true_time) for name, flavour in zip(DRIVERS, self.flavours, strict=True)
+        }
         for number, platform in enumerate(self.platforms.values()):
+            if not platform.capabilities.local:
+                platform.create_s = 20.0
+            if isinstance(platform, PartsPlatform):
+                platform.between = self.between
             platform.journal.extend([("began", "")] * number * 1000)  # addresses of two platforms never meet
             platform.things[f"stranger-{number}"] = Thing(None, self.true_time())
             platform.strangers.add(f"stranger-{number}")
         self.seen = {name: len(platform.journal) for name, platform in self.platforms.items()}
+
+    @property
+    def rules(self) -> Mapping[str, Rules]:
+        return {
+            name: Rules(capabilities=self.capabilities(name), bake_s=BAKE_S, removal_grace_s=GRACE_S)
+            for name in DRIVERS
+        }
+
+    def capabilities(self, driver: str) -> Capabilities:
+        """Times as long as late calls need, on every platform: also a process of this host may be stopped before it
+        starts another one."""
+        return LOCAL if self.platforms[driver].capabilities.local else CAPABILITIES
+
+    def between(self, part: str) -> None:
+        """A platform is about to make or take away a part; a call that arrives late is nobody's any more."""
+        task = self.scheduler.current
+        if task is not None:
+            task.process.between(part)
 
     # -- time ---------------------------------------------------------------------------------------------------------
 
@@ -159,7 +184,7 @@ class World:
         for platform in self.platforms.values():
             for name, thing in list(platform.things.items()):
                 if thing.deployment is not None and thing.deployment.model == model:
-                    del platform.things[name]
+                    platform.by_hand(name)
                     self.note(f"-- {name} was deleted in the console")
 
     def somebody_restarts(self, place: str) -> None:
@@ -178,9 +203,9 @@ class World:
         """(driver, name, thing) of everything of ours that is not being deleted."""
         for driver, platform in self.platforms.items():
             platform.tidy()
-            for name, thing in platform.things.items():
+            for thing in platform.things.values():
                 if thing.deployment is not None and thing.gone_at is None:
-                    yield driver, name, thing
+                    yield driver, thing.deployment.name, thing
 
     def remember(self, record: DeploymentRecord) -> bool:
         """A commit made this durable; whether a deletion was resolved by it."""
@@ -215,7 +240,7 @@ class World:
         """A platform as it was up to a minute ago."""
         copies = self.stale_copies.get(driver, [])
         things = self.rng.choice(copies)[1] if copies else self.platforms[driver].things
-        return FakePlatform(clock=self.true_time, things={name: replace(thing) for name, thing in things.items()})
+        return replace(self.platforms[driver], things={name: replace(thing) for name, thing in things.items()})
 
     def keep_copy(self, driver: str) -> None:
         self.platforms[driver].tidy()
@@ -229,4 +254,4 @@ def describe(spec: ModelSpec) -> str:
 
 
 Later = Callable[[], object]
-__all__ = ["BAKE_S", "CAPABILITIES", "DRIVERS", "GRACE_S", "RULES", "Deployment", "Fault", "Place", "World", "describe"]
+__all__ = ["BAKE_S", "CAPABILITIES", "DRIVERS", "GRACE_S", "Deployment", "Fault", "Place", "World", "describe"]
