@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from http.client import HTTPException
 
 from infra.lab import complete
 from infra.soak.looks import Request
@@ -61,7 +62,7 @@ class Client:
                 return  # it was never ready yet
             self._due.add(model)
             complete(values, PROMPT, tokens=2, prefix=prefix(model), timeout_s=TIMEOUT_S)
-        except (OSError, ValueError, KeyError) as trouble:
+        except (OSError, HTTPException, ValueError, LookupError) as trouble:
             error = repr(trouble)
         if model not in self._wish().models:
             return  # it was taken out of the file while it was asked

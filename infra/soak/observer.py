@@ -62,11 +62,17 @@ class Observer:
 
     def _run(self) -> None:
         while not self._end.wait(EVERY_S):
-            for slot, status in self._stage.revive():
-                self.complain(f"the {slot} service ended by itself with {status}")
-            look = self._stage.look()
-            self.looks.append(look)
-            if broken := self.judge.broken(look):
-                # The parts of a look are not of one instant: only what is still so in the next one counts.
-                for text in broken & self.judge.broken(self._stage.look()):
-                    self.complain(text)
+            try:
+                self._look()
+            except (OSError, ValueError) as trouble:
+                self.complain(f"nobody could look: {trouble!r}")
+
+    def _look(self) -> None:
+        for slot, status in self._stage.revive():
+            self.complain(f"the {slot} service ended by itself with {status}")
+        look = self._stage.look()
+        self.looks.append(look)
+        if broken := self.judge.broken(look):
+            # The parts of a look are not of one instant: only what is still so in the next one counts.
+            for text in broken & self.judge.broken(self._stage.look()):
+                self.complain(text)

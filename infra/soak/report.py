@@ -76,6 +76,7 @@ def as_json(run: Run) -> dict[str, object]:
         "good": run.is_good,
         "verdicts": list(run.verdicts()),
         "requests": {name: _requests_json(those) for name, those in by_occasion(run.requests, run.windows).items()},
+        "failures": [_failure_json(request) for request in run.requests if request.error],
         "faults": [_window_json(window) for window in run.windows if window.is_fault],
         "commits": [_window_json(window) for window in run.windows if not window.is_fault],
         "recovery_s": {
@@ -108,7 +109,7 @@ def _lines(run: Run) -> Iterator[str]:
         count = sum(window.is_fault == faults for window in run.windows)
         yield f"  {name:<30}{count:>8}{'':>8}   {_said(run.recoveries(faults=faults), 1, 's')}"
     yield ""
-    yield f"{'faults':<10}{'began':>5}{'took':>9}{'requests':>14}"
+    yield f"{'faults':<10}{'began':>5}{'well after':>11}{'requests':>12}"
     yield from _fault_lines(run)
     yield ""
     peaks = _peaks(run.looks)
@@ -120,7 +121,7 @@ def _lines(run: Run) -> Iterator[str]:
     yield f"{'longest life of an orphan':<32}{run.worst_orphan_s:>7.1f}s"
     yield ""
     verdicts = run.verdicts()
-    yield "everything held" if not verdicts else f"{len(verdicts)} things did not hold:"
+    yield "everything held" if not verdicts else "what did not hold:"
     yield from (f"  {verdict}" for verdict in verdicts)
 
 
@@ -132,14 +133,13 @@ _OCCASIONS: Mapping[str, str] = {
 
 
 def _fault_lines(run: Run) -> Iterator[str]:
-    lost = Counter[int]()
-    windows = [window for window in run.windows if window.is_fault]
-    for request in by_occasion(run.requests, run.windows)["fault"]:
-        for index, window in enumerate(windows):
-            lost[index] += bool(request.error) and window.overlaps(request.at_s, request.at_s + request.took_s)
-    for index, window in enumerate(windows):
+    failed = [request for request in run.requests if request.error]
+    for index, window in enumerate(window for window in run.windows if window.is_fault):
+        lost = [request for request in failed if window.overlaps(request.at_s, request.at_s + request.took_s)]
         took = f"{window.recovery_s:6.1f} s" if window.recovery_s is not None else "   never"
-        yield f"    {index + 1:>3} {window.began_s:7.1f} s {took} {lost[index]:>6} failed   {window.name}"
+        yield f"    {index + 1:>3} {window.began_s:7.1f} s {took} {len(lost):>6} failed   {window.name}"
+        for error, count in Counter(f"{request.model}: {request.error}" for request in lost).most_common(3):
+            yield f"{'':>42}{count} × {error}"
 
 
 def most_servers(looks: Sequence[Look]) -> int:
@@ -171,6 +171,15 @@ def _times_json(given: Times) -> dict[str, float | None]:
 def _requests_json(requests: Sequence[Request]) -> dict[str, object]:
     failed = sum(bool(request.error) for request in requests)
     return {"sent": len(requests), "failed": failed, "answered_s": _times_json(_answered(requests))}
+
+
+def _failure_json(request: Request) -> dict[str, object]:
+    return {
+        "at_s": round(request.at_s, 2),
+        "took_s": round(request.took_s, 2),
+        "model": request.model,
+        "error": request.error,
+    }
 
 
 def _window_json(window: Window) -> dict[str, object]:

@@ -142,7 +142,11 @@ class Soak:
             if stage.pause(moment.at_s - stage.clock()):
                 return
             began_s = stage.clock()
-            message = stage.change(chance)
+            try:
+                message = stage.change(chance)
+            except (OSError, subprocess.SubprocessError) as trouble:
+                observer.complain(f"a commit could not be made: {trouble}")
+                continue
             self._screen.say(stage.clock(), f"commit: {message}")
             self._window(stage, observer, Window(message, False, began_s, stage.clock()))
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 
 from infra.lab import PARTS, Lab, Service, wait_for
+from infra.soak.kernel import is_stopped, lock_holders, mount, unmount
 from infra.soak.looks import Look, Process, Server
 from infra.soak.wishes import PROJECT, SERVICE, changed, first_wish, prefix
 from reconciler.stamp import Stamp
@@ -44,7 +45,7 @@ class Stage:
 
     def __init__(self, folder: Path, *, own_disk: bool) -> None:
         self.disk = folder / "state"
-        self.has_own_disk = own_disk and _mount(self.disk)
+        self.has_own_disk = own_disk and mount(self.disk, DISK_BYTES)
         self.lab = Lab(folder, os.environ, settings=SETTINGS)
         self.wish = first_wish()
         self.services: dict[str, Service] = {}
@@ -121,7 +122,7 @@ class Stage:
 
     def leader(self) -> str | None:
         """The slot whose process holds the lock of the project."""
-        holders = _lock_holders(self.disk / "state.db.d")
+        holders = lock_holders(self.disk / "state.db.d")
         return next((slot for slot, service in self.services.items() if service.process.pid in holders), None)
 
     def wait_for_leader(self) -> str:
@@ -201,7 +202,7 @@ class Stage:
 
     def servers(self) -> tuple[Server, ...]:
         return tuple(
-            Server(seen.pid, seen.deployment, _model_of(seen.marks.get("CMR_RECORD", "")), _is_stopped(seen.pid))
+            Server(seen.pid, seen.deployment, _model_of(seen.marks.get("CMR_RECORD", "")), is_stopped(seen.pid))
             for seen in self.lab.servers()
         )
 
@@ -220,7 +221,10 @@ class Stage:
     def _override_is_intact(self, urls: dict[str, str]) -> bool:
         if not isinstance(read_stamp(self.lab.override), Stamp):
             return False
-        text = self.lab.override.read_text(encoding="utf-8")
+        try:
+            text = self.lab.override.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return False
         whole = "# edited by hand" not in text
         return whole and urls.keys() == self.wish.models.keys() and all(_port(url) in text for url in urls.values())
 
@@ -258,27 +262,11 @@ class Stage:
                 service.kill()
         self.lab.clean_up()
         if self.has_own_disk:
-            subprocess.run(["umount", "--lazy", str(self.disk)], check=False)
+            unmount(self.disk)
 
 
-def _mount(folder: Path) -> bool:
-    """A small disk in memory at the folder; False where we may not."""
-    folder.mkdir(parents=True, exist_ok=True)
-    if os.geteuid() != 0:
-        return False
-    options = f"size={DISK_BYTES},mode=0700"
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "soak", str(folder)], capture_output=True)
-    return done.returncode == 0
-
-
-def _lock_holders(folder: Path) -> set[int]:
-    """Processes that hold a lock of the files in the folder, as the kernel lists them."""
-    inodes = set()
-    for lock in folder.glob("*.lock"):
-        with suppress(OSError):
-            inodes.add(lock.stat().st_ino)
-    rows = (line.split() for line in Path("/proc/locks").read_text(encoding="ascii").splitlines())
-    return {int(row[4]) for row in rows if row[1] == "FLOCK" and int(row[5].rpartition(":")[2]) in inodes}
+def _port(url: str) -> str:
+    return ":" + url.rpartition(":")[2].partition("/")[0]
 
 
 def _model_of(record: str) -> str:
@@ -287,14 +275,3 @@ def _model_of(record: str) -> str:
         return str(json.loads(record)["model"])
     except (ValueError, KeyError):
         return ""
-
-
-def _is_stopped(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] == b"T"
-    except OSError:
-        return False
-
-
-def _port(url: str) -> str:
-    return ":" + url.rpartition(":")[2].partition("/")[0]

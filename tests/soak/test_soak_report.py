@@ -129,6 +129,7 @@ def test_the_document_has_every_figure() -> None:
     assert document["good"] is False
     assert document["verdicts"] == ["at 5.0 s: two of one"]
     assert document["requests"]["fault"]["failed"] == 1  # type: ignore[index]
+    assert document["failures"] == [{"at_s": 62.0, "took_s": 0.1, "model": "alpha", "error": "refused"}]
     assert document["faults"] == [{"name": "a fault", "began_s": 60.0, "recovery_s": 5.0}]
     assert document["peak"] == {"resident MB": 40.0, "file descriptors": 12.0, "threads": 15.0}
 
@@ -136,8 +137,10 @@ def test_the_document_has_every_figure() -> None:
 def test_the_text_says_what_each_fault_cost() -> None:
     failed = [Request(62.0, "alpha", 0.1, "refused"), Request(63.0, "alpha", 0.1, "refused")]
     said = as_text(run(requests=[*run().requests, *failed], windows=[fault(60.0, 65.0, "kill -9"), commit(1.0, 2.0)]))
-    line = next(line for line in said.splitlines() if "kill -9" in line)
-    assert line.split() == ["1", "60.0", "s", "5.0", "s", "2", "failed", "kill", "-9"]
+    lines = said.splitlines()
+    at = next(at for at, line in enumerate(lines) if "kill -9" in line)
+    assert lines[at + 1].strip() == "2 × alpha: refused"
+    assert lines[at].split() == ["1", "60.0", "s", "5.0", "s", "2", "failed", "kill", "-9"]
 
 
 def test_the_picture_is_an_svg_with_axes_units_and_marks() -> None:
