@@ -181,7 +181,8 @@ def service_reader(project: ProjectSettings, settings: Settings, environment: Ma
         )
 
     if project.source == "worktree":
-        tree = WorktreeSource(project.checkout / project.subfolder, project.files, stable=True)
+        root = project.checkout / project.subfolder
+        tree = WorktreeSource(root, project.files, named=project.env_files, stable=True)
         return Reader(tree, request, desired_settings(settings, environment))
 
     def at(ref: str) -> GitSource:

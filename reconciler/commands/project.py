@@ -127,12 +127,15 @@ class ProjectContext:
     def reader(self) -> Reader:
         """Reads the files as they lie."""
         from reconciler.reading import Reader
+        from reconciler.source.fence import named_by
         from reconciler.source.worktree import WorktreeSource
         from reconciler.wiring import desired_settings
 
         root = self._arguments.project_directory or _here()
-        named = [os.path.abspath(file) for file in self._arguments.files if file != "-"]
-        return Reader(WorktreeSource(root, named), self._request, desired_settings(self.settings, os.environ))
+        files = [os.path.abspath(file) for file in self._arguments.files if file != "-"]
+        named = named_by(os.environ, self._arguments.env_files, _here())
+        source = WorktreeSource(root, files, named=named)
+        return Reader(source, self._request, desired_settings(self.settings, os.environ))
 
     @cached_property
     def reading(self) -> Reading:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 
 from reconciler.errors import InputError, Location, SourceError
 from reconciler.source import LARGEST_FILE, Changing, Snapshot, reject_empty
+from reconciler.source.fence import Fence
 
 SETTLE_S = 0.5
 """Seconds for which a file must have been the same before a service believes it."""
@@ -29,13 +30,15 @@ Print = tuple[int, int, int, int, int] | None
 
 class WorktreeSource:
     """The files under `root` as they lie. `files` are those known to matter, absolute or relative to the root; which
-    others matter is learned from what is asked for. With `stable`, a reading that is not settled raises Changing."""
+    others matter is learned from what is asked for. `named` are further ones that the user named: only they may lie
+    outside the checkout. With `stable`, a reading that is not settled raises Changing."""
 
     def __init__(
         self,
         root: str | os.PathLike[str],
         files: Sequence[str] = (),
         *,
+        named: Sequence[str] = (),
         stable: bool = False,
         settle_s: float = SETTLE_S,
         monotonic: Callable[[], float] = time.monotonic,
@@ -43,6 +46,12 @@ class WorktreeSource:
     ) -> None:
         self._root = os.path.abspath(root)
         self._known = {os.path.join(self._root, name) for name in (files or _USUAL)}
+        self._fence = Fence(
+            self._root,
+            [os.path.normpath(os.path.join(self._root, name)) for name in files],
+            [os.path.normpath(os.path.join(self._root, name)) for name in named],
+            os.path.realpath(os.path.expanduser("~")),
+        )
         self._lock = threading.Lock()  # head() is asked by watcher and poller while a pass learns new files
         self._settled = _Settled(settle_s, monotonic, wall) if stable else None
 
@@ -59,7 +68,7 @@ class WorktreeSource:
         self._check_root()
         if self._settled is not None:
             self._settled.check(self._paths())
-        files = WorktreeFiles(self._learn, self._settled)
+        files = WorktreeFiles(self._learn, self._fence, self._settled)
         return Snapshot(f"worktree:{self._content()}", files, self._root, f"the files in {self._root}")
 
     def watch_paths(self) -> tuple[str, ...]:
@@ -97,14 +106,15 @@ class WorktreeSource:
 class WorktreeFiles:
     """Files by absolute path, as they lie. Every path that is asked for, present or not, is told to `learn`."""
 
-    def __init__(self, learn: Callable[[str], None], settled: _Settled | None = None) -> None:
-        self._learn = learn
+    def __init__(self, learn: Callable[[str], None], fence: Fence, settled: _Settled | None = None) -> None:
+        self._learn, self._fence = learn, fence
         self._settled = settled
 
     def read(self, path: str) -> bytes:
-        """A regular file's bytes. Raises OSError as `open` does, InputError for a pipe, a device or a huge file,
-        SourceError for an empty YAML file, Changing when the file is being written."""
+        """A regular file's bytes. Raises OSError as `open` does, InputError for a pipe, a device, a huge file or one
+        outside the checkout, SourceError for an empty YAML file, Changing when the file is being written."""
         self._look(path)
+        self._fence.check(path)
         before = fingerprint(path)
         data = read_regular(path)
         if self._settled is not None and fingerprint(path) != before:
