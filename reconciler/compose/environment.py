@@ -14,7 +14,7 @@ _SECRET_WORDS = frozenset(
 )
 _SECRET_ENDS = ("PASSWORD", "PASSWD", "PASSPHRASE", "SECRET", "TOKEN", "APIKEY", "ACCESSKEY", "CREDENTIALS")
 """Also without anything between: PGPASSWORD, AUTHTOKEN."""
-_PASSWORD_IN_URL = re.compile(r"://[^/@\s]*:[^/@\s]+@")
+_PASSWORD_IN_URL = re.compile(r"://[^@\s]*:[^@\s]+@")
 _WORDS = re.compile(r"[^A-Z0-9]+")
 _HARMLESS = frozenset(("PWD", "OLDPWD"))
 
