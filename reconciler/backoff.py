@@ -11,6 +11,8 @@ MAX_ATTEMPTS = 5
 _FIRST_S, _MOST_S = 1.0, 60.0
 _CAPACITY_FIRST_S, _CAPACITY_MOST_S = 60.0, 1800.0
 _DENIED_S = 60.0
+_MOST_ASKED_FOR_S = 3600.0
+"""Seconds that a platform may ask us to stay away: its clock or its unit may be wrong."""
 
 
 def before_next_attempt_s(attempts: int) -> float:
@@ -31,4 +33,4 @@ def before_asking_again_s(failed_calls: int, error: DriverError, *, local: bool)
         pause = _DENIED_S
     else:
         pause = min(_FIRST_S * 2.0**doublings, _MOST_S)
-    return max(pause, error.retry_after_s or 0.0)
+    return max(pause, min(error.retry_after_s or 0.0, _MOST_ASKED_FOR_S))

@@ -24,6 +24,8 @@ from drivers.modelstore.transfer import Progress, Transfer
 MOST_IDLE_ATTEMPTS = 4
 """How often in a row a transfer may be begun without a single byte coming."""
 MOST_ATTEMPTS = 100
+LONGEST_WAIT_S = 60.0
+"""Seconds between two tries, whatever the source asks for: some name a day, and a pull must come to an end."""
 HEADROOM = 1.05
 
 
@@ -172,7 +174,7 @@ class Blobs:
                     idle = idle + 1 if transfer.done == before else 0
                     if idle >= MOST_IDLE_ATTEMPTS:
                         raise
-                    self.sleep(error.retry_after_s or 0.5 * 2**idle)
+                    self.sleep(min(error.retry_after_s or 0.5 * 2**idle, LONGEST_WAIT_S))
             else:
                 raise Unavailable(f"the transfer of {file.digest} was cut {MOST_ATTEMPTS} times")
             os.fsync(out.fileno())

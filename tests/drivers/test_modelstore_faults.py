@@ -162,6 +162,15 @@ def test_a_server_that_stays_broken_is_given_up(registry: Registry, tmp_path: Pa
     assert waits == [7, 7, 7], "a few tries, each after the wait that the server asked for"
 
 
+def test_a_server_that_asks_for_a_day_is_not_waited_for_that_long(registry: Registry, tmp_path: Path) -> None:
+    """`models pull` once stood still for as long as a proxy's maintenance page said, 11 days at most."""
+    waits: list[float] = []
+    broken = Reply(503, {"Retry-After": "86400"})
+    with in_front(registry, lambda request: broken) as front, pytest.raises(Unavailable, match="HTTP 503"):
+        new_store(tmp_path, sleep=waits.append).pull(f"{front.host}/ai/model")
+    assert waits == [60, 60, 60]
+
+
 def test_too_many_requests_say_when_to_come_back(tmp_path: Path) -> None:
     with scripted_server(lambda request: Reply(429, {"Retry-After": "30"})) as front:
         with pytest.raises(Unavailable, match="too many requests") as failure:

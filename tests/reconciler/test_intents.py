@@ -103,6 +103,11 @@ def test_the_platforms_own_wish_is_respected() -> None:
     assert failed.next_call_at == at(560)
 
 
+def test_the_platforms_own_wish_is_not_taken_for_days() -> None:
+    failed = intents.after_error(deployment_record(), Unavailable("x", retry_after_s=999_999), LATER, local=True)
+    assert failed.next_call_at == at(60 + 3600)
+
+
 def test_attempts_count_per_spec_and_each_waits_longer() -> None:
     first = intents.one_more_attempt(model_record(halted="given up", attempts=4, attempts_digest="old"), "new", NOON)
     assert (first.attempts, first.attempts_digest, first.halted) == (1, "new", "")
