@@ -25,9 +25,7 @@ def stopped_at(lab: CrashLab, point: str) -> Iterator[subprocess.Popen[str]]:
         text=True,
     ) as process:
         try:
-            state = os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
-            assert state is not None
-            assert state.si_code == os.CLD_STOPPED, f"it ended before {point}"
+            until_stopped(process.pid, point)
             yield process
         finally:
             process.kill()
@@ -38,3 +36,10 @@ def wake(process: subprocess.Popen[str]) -> str:
     process.send_signal(signal.SIGCONT)
     said, _ = process.communicate(timeout=60)
     return said
+
+
+def until_stopped(pid: int, point: str) -> None:
+    """Wait for a child of ours to be stopped."""
+    state = os.waitid(os.P_PID, pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+    assert state is not None
+    assert state.si_code == os.CLD_STOPPED, f"it ended before {point}"

@@ -8,6 +8,7 @@ ahead, so that the lease has really run out for it, and acts on a newer commit. 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from infra.cloud.crashes import CHOICE, PROJECT, CrashLab, Way
-from infra.lab import command
-from tests.faults.stopping import stopped_at, wake
+from infra.lab import command, wait_for
+from tests.faults.stopping import stopped_at, until_stopped, wake
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
@@ -69,6 +70,22 @@ def test_one_that_slept_through_its_lease_writes_nothing_and_calls_nothing(lab: 
     assert sleeper.returncode == 1
     assert "no longer current" in said or "we were replaced" in said
     assert (written(lab), lab.record(), lab.cloud.world()) == before
+
+
+@pytest.mark.parametrize("point", ["before-create-intent", "before-switch", "before-delete-intent"])
+def test_a_service_that_slept_through_its_lease_notices_and_stands_by(lab: CrashLab, point: str) -> None:
+    lab.lab.environment["CMR_STOP_AT"] = point
+    with lab.lab.serve() as service:
+        until_stopped(service.process.pid, point)
+        del lab.lab.environment["CMR_STOP_AT"]
+        lab.say(NEWER)
+        assert take_over(lab).returncode == 0
+        before = written(lab), lab.record(), lab.cloud.world()
+        service.process.send_signal(signal.SIGCONT)
+        wait_for("it notices", lambda: "no longer current" in lab.lab.log.read_text(encoding="utf-8"), within_s=30)
+        assert (written(lab), lab.record(), lab.cloud.world()) == before
+        assert service.stop() == 0
+    assert lab.faults() == ()
 
 
 @pytest.mark.parametrize(
