@@ -44,6 +44,7 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     "huge float": (APP + "models: {llm: {model: a, context_size: 1e999}}\n", "must be an integer"),
     "large float": (APP + "models: {llm: {model: a, context_size: 1e300}}\n", "more than any model has"),
     "sexagesimal": (APP + "models: {llm: {model: a, context_size: '59:59:59'}}\n", "must be an integer"),
+    "sexagesimal, plain": (APP + "models: {llm: {model: a, context_size: 59:59:59}}\n", "must be an integer"),
     "integer key": (APP + "models: {1_000: {model: a}}\n", "quote it"),
     "null key": (APP + "models: {null: {model: a}}\n", "quote it"),
     "empty key": (APP + "models:\n  ? \n  : {model: a}\n", "quote it"),
