@@ -48,6 +48,9 @@ class InputError(ReconcilerError):
 class SourceError(ReconcilerError):
     """The source is missing, empty, unreachable or changing: keep the last good one, change nothing."""
 
+    def __init__(self, message: str) -> None:
+        super().__init__(_cut(message))
+
 
 class Refused(ReconcilerError):
     """A guard refused the plan; the text says which guard and what would lift it."""

@@ -42,6 +42,8 @@ class EnvFile:
         _Parser(text.removeprefix("\ufeff"), name, self).parse()
 
     def put(self, key: str, value: str) -> None:
+        if "\0" in value:  # by an escape; no environment and no path can hold it
+            raise BadTemplate("a value cannot contain U+0000")
         self._characters += len(value)
         if self._characters > _LIMIT_BYTES:
             raise BadTemplate(f"the values have more than {_LIMIT_BYTES:,} characters once they are expanded")

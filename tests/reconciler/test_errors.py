@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.errors import LONGEST, InputError
+from reconciler.errors import LONGEST, InputError, SourceError
 from tests.builders import place
 from tests.compose.cases.builders import APP
 from tests.compose.memory import project
@@ -29,3 +29,10 @@ def test_a_page_of_text_in_a_file_is_no_page_of_an_error(text: str) -> None:
     with pytest.raises(InputError) as caught:
         project(text)
     assert len(str(caught.value)) < 2 * LONGEST + 100
+
+
+def test_nor_does_an_env_file_make_one() -> None:
+    texts = {"compose.yaml": APP, ".env": f"COMPOSE_FILE={'9' * 60_000}.yaml\n"}
+    with pytest.raises(SourceError) as caught:
+        project(texts)
+    assert len(str(caught.value)) < LONGEST + 10

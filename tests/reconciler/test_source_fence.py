@@ -77,6 +77,13 @@ def test_an_env_file_of_the_repository_cannot_lead_elsewhere(outside: Path) -> N
         read(outside / "repo", APP + LLM)
 
 
+def test_a_path_with_a_nul_in_it_is_refused_where_it_is_written(outside: Path) -> None:
+    """The operating system's own refusal of it is a ValueError, which nobody expects of a path."""
+    (outside / "repo" / ".env").write_text('COMPOSE_FILE="a\\0000.yaml"\n')
+    with pytest.raises(InputError, match=r"\.env:1:1: a value cannot contain U\+0000"):
+        read(outside / "repo", APP + LLM)
+
+
 def test_the_whole_checkout_is_inside(outside: Path) -> None:
     sub = outside / "repo" / "sub"
     sub.mkdir()
