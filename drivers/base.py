@@ -182,7 +182,7 @@ class Driver(Protocol):
 
     1. `observe` changes nothing and answers for any deployment, also one that never existed.
     2. `create` twice makes one thing. What exists with our tags is adopted, what exists with somebody else's is
-       refused (`Rejected`) and left alone.
+       refused (`Taken`) and left alone.
     3. `create` after a half-done create completes it; `delete` removes all parts in the right order.
     4. No method waits for readiness. Long transfers are jobs that `observe` looks at: CREATING, "pulling, 40 %".
     5. Owner tags are part of the create call, never a second call.

@@ -2,6 +2,7 @@
 
     DriverError
     ├── Rejected      the file must change: the platform will never accept this spec
+    │   └── Taken     the name belongs to somebody else: only an attempt under another name can succeed
     ├── Denied        the credentials or the operator's settings must change
     ├── Exhausted     quota or capacity: try again much later, or somewhere else
     ├── Unavailable   definitely not applied: back off and ask again
@@ -27,6 +28,10 @@ class DriverError(Exception):
 
 class Rejected(DriverError):
     """The platform will never accept this spec; only a new commit helps."""
+
+
+class Taken(Rejected):
+    """Something under exactly this name belongs to somebody else, and was left alone."""
 
 
 class Denied(DriverError):

@@ -1,64 +1,84 @@
-"""Taking over what the platforms say is ours and the record does not know: after a lost state, or one put back.
+"""Taking over what the platforms say is ours and the record does not know: after a lost state, one that was put back,
+or a call that arrived late. Pure.
 
 State is a cache of intent and evidence. Whatever carries our lineage and project in its tags was made by us, so it is
 taken into the record and treated like everything else there, except that it is never deleted only because no file
-wants it.
+wants it. One thing alone goes again: what our own history proves to have been deleted and verified absent before.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from drivers.base import Deployment, Driver
-from drivers.errors import DriverError
+from drivers.base import Deployment, Phase
 from drivers.naming import NAMING_VERSION
+from reconciler.sweep import GRACE_S
 from state.record import Append, Change, DeploymentRecord, Event, Intent, PutDeployment, Recorded
 
-log = logging.getLogger(__name__)
+Owned = Mapping[str, tuple[Deployment, ...]]
+"""What platforms have of ours, by driver."""
+FORGOTTEN = "forgotten"
+"""The kind of event that a deployment leaves when it was deleted and verified absent."""
 
 
-def list_owned(
-    names: Iterable[str], drivers: Callable[[str], Driver], lineage: str
-) -> Mapping[str, tuple[Deployment, ...]]:
-    """What each platform has of this lineage, by driver. A platform that cannot list completely is left out: nothing
-    is adopted from there this time, and nothing is deleted anywhere because of it."""
-    found = {}
-    for name in names:
-        try:
-            found[name] = tuple(drivers(name).owned(lineage))
-        except DriverError as error:
-            log.warning("%s cannot be asked what it has of ours: %s", name, error)
-    return found
-
-
-def adopt(recorded: Recorded, owned: Mapping[str, tuple[Deployment, ...]], now: datetime) -> Recorded:
-    """The record with everything of this project in it that was found and is not there yet. Pure.
-
-    An adopted deployment counts as retired now: should it not be what is wanted, it has its bake time before it goes.
-    """
-    unknown = {
-        deployment.id: _adopted(driver, deployment, now)
+def unknown(recorded: Recorded, owned: Owned) -> Mapping[str, tuple[str, Deployment]]:
+    """The driver and the deployment of everything of this project that was found and is not recorded, by id."""
+    return {
+        deployment.id: (driver, deployment)
         for driver, deployments in owned.items()
         for deployment in deployments
         if (deployment.lineage, deployment.project) == (recorded.lineage, recorded.project)
         and deployment.id not in recorded.deployments
     }
-    return replace(recorded, deployments={**recorded.deployments, **unknown}) if unknown else recorded
+
+
+def forgotten(events: Iterable[tuple[int, Event]]) -> frozenset[str]:
+    """The deployments that a project's history proves to have been deleted by us and seen absent afterwards.
+
+    That a record has no row for an id proves nothing: the row may be lost. A state that was put back lost the event as
+    well, and what only a person took out of the record left another kind of event.
+    """
+    return frozenset(event.deployment for _, event in events if event.kind == FORGOTTEN)
+
+
+def adopt(recorded: Recorded, owned: Owned, now: datetime, gone: Collection[str] = ()) -> Recorded:
+    """The record with everything of this project in it that was found and is not there yet. `gone` are ids that
+    were deleted and forgotten before: those are to be deleted again."""
+    found = {
+        id: _returned(driver, deployment, now) if id in gone else _adopted(driver, deployment, now)
+        for id, (driver, deployment) in unknown(recorded, owned).items()
+    }
+    return replace(recorded, deployments={**recorded.deployments, **found}) if found else recorded
 
 
 def adoption_changes(before: Recorded, after: Recorded, now: datetime) -> Iterable[Change]:
     """What must be committed for it, each with an event."""
-    for id in after.deployments.keys() - before.deployments.keys():
+    for id in sorted(after.deployments.keys() - before.deployments.keys()):
         record = after.deployments[id]
+        why = ", and not in the record" if record.adopted else f" again: {record.failure}"
+        text, kind = f"found on {record.driver} by its tags{why}", "adopted" if record.adopted else "returned"
         yield PutDeployment(record)
-        text = f"found on {record.driver} by its tags, and not in the record"
-        yield Append(Event(at=now, kind="adopted", model=record.deployment.model, deployment=id, text=text))
+        yield Append(Event(at=now, kind=kind, model=record.deployment.model, deployment=id, text=text))
+
+
+def files_should_stay(known: Recorded, unlisted: Collection[str], *, files_epoch: int) -> str:
+    """Why what the files say is better knowledge than ours, so that they are left as they are; empty where it is not.
+
+    After a loss the files may name something that serves and that we know too little of: it was found, and its platform
+    has not yet said where it answers; or the record knows of no file at all, and a platform does not tell what it has.
+    """
+    for record in known.deployments.values():
+        if record.adopted and record.phase is Phase.UNKNOWN and record.endpoint is None:
+            return f"the files stay as they are: {record.driver} does not say where {record.deployment.name} answers"
+    if files_epoch and not known.outputs and unlisted:
+        return f"the files stay as they are: they are older than the record, and {', '.join(unlisted)} does not answer"
+    return ""
 
 
 def _adopted(driver: str, deployment: Deployment, now: datetime) -> DeploymentRecord:
+    """Services may be pointed at it, so it is not retired before they are pointed elsewhere."""
     return DeploymentRecord(
         deployment=deployment,
         driver=driver,
@@ -68,6 +88,15 @@ def _adopted(driver: str, deployment: Deployment, now: datetime) -> DeploymentRe
         created_at=now,
         phase_since=now,
         issued_at=now,
-        retired_at=now,
         applied_digest=deployment.spec.digest,
+    )
+
+
+def _returned(driver: str, deployment: Deployment, now: datetime) -> DeploymentRecord:
+    return replace(
+        _adopted(driver, deployment, now),
+        intent=Intent.DELETE,
+        adopted=False,
+        failure="it was deleted and forgotten before; a call that was sent earlier arrived late",
+        next_call_at=now + timedelta(seconds=GRACE_S),
     )

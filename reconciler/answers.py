@@ -203,8 +203,11 @@ def attempt(case: Case, record: DeploymentRecord, cause: str) -> Iterator[Step]:
 def new(
     case: Case, action: Action, record: DeploymentRecord | None, cause: str, changes: tuple[FieldChange, ...] = ()
 ) -> Iterator[Step]:
-    """One more deployment, unless the spec was given up or has to wait for its turn."""
-    if case.halted():
+    """One more deployment, unless the spec was given up or has to wait for its turn, or it might be there already."""
+    unlisted = case.moment.unlisted.get(case.want.driver) if case.want is not None else None
+    if unlisted is not None:
+        yield case.hold(record, unlisted.why, unlisted.again_at)
+    elif case.halted():
         yield case.hold(record, case.book.halted or case.gave_up())
     elif case.may_try():
         yield case.step(action, record, cause, changes)

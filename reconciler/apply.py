@@ -10,6 +10,7 @@ from datetime import datetime
 from drivers.base import Driver, Observation, Phase
 from drivers.errors import Ambiguous, DriverError
 from reconciler import intents
+from reconciler.adoption import FORGOTTEN
 from reconciler.desired import DesiredModel
 from reconciler.plan import Action, Step
 from reconciler.tenure import Tenure
@@ -24,7 +25,6 @@ from state.record import (
     PutModel,
     Recorded,
 )
-from state.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,6 @@ class Applier:
     def __init__(
         self,
         *,
-        store: Store,
         tenure: Tenure,
         known: Recorded,
         desired: Mapping[str, DesiredModel],
@@ -55,14 +54,14 @@ class Applier:
         random_bytes: Callable[[int], bytes],
         revision: str,
     ) -> None:
-        self._store, self._tenure, self._drivers = store, tenure, drivers
+        self._tenure, self._drivers = tenure, drivers
         self._known, self._desired, self._inert = known, desired, inert
         self._clock, self._random, self._revision = clock, random_bytes, revision
 
     def carry_out(self, step: Step) -> Applied:
         """One step to its end. Raises Fenced or another StateError: then the pass is over, at once."""
         if step.action is Action.FORGET and step.deployment is not None:
-            self._commit(DropDeployment(step.deployment), self._event("forgotten", step))
+            self._commit(DropDeployment(step.deployment), self._event(FORGOTTEN, step))
             return Applied(step, None, 0.0)  # nothing is on its way: what waited for it can begin
         if step.action in (Action.CREATE, Action.REPLACE):
             return self._create(step)
@@ -144,7 +143,7 @@ class Applier:
         return self._known.models.get(model, ModelRecord(key=model))
 
     def _commit(self, *changes: Change) -> None:
-        self._store.commit(self._tenure.lease, changes)
+        self._tenure.commit(*changes)
 
     def _event(self, kind: str, step: Step, record: DeploymentRecord | None = None, text: str = "") -> Append:
         return Append(

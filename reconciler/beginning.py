@@ -1,15 +1,13 @@
-"""The beginning of a lease: whose project it is, whose files, who is fenced off, and what is taken over."""
+"""The beginning of a lease: whose project it is, whose files, and who is fenced off."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
 
-from reconciler.adoption import adopt, adoption_changes, list_owned
 from reconciler.errors import Refused
 from reconciler.intents import tried_anew
 from reconciler.manner import Manner
-from reconciler.placement import LOCAL
 from reconciler.ports import Outputs, Ports
 from reconciler.reading import Reading
 from reconciler.stamp import Stamp
@@ -33,7 +31,7 @@ def take_lease(store: Store, ports: Ports, manner: Manner, reading: Reading, out
     clock, ttl_s = ports.clock.monotonic, manner.lease_ttl_s
     tenure = Tenure(store, project, manner.holder, clock, ttl_s=ttl_s, floor=floor, began=began)
     try:
-        _begin(tenure, store, ports, manner, reading, outputs)
+        _begin(tenure, store, manner, outputs)
     except BaseException:
         tenure.release()
         raise
@@ -53,21 +51,18 @@ def other_projects(store: Store, reading: Reading) -> Iterator[str]:
                 )
 
 
-def _begin(tenure: Tenure, store: Store, ports: Ports, manner: Manner, reading: Reading, outputs: Outputs) -> None:
-    """Fence off whoever held it before, take over what the record lost, and forget back-off where a person asks."""
-    recorded = store.load(reading.project.name)
-    lease, lineage, now = tenure.lease, store.lineage, ports.clock.now()
-    outputs.claim(Stamp(lineage, lease.project, lease.epoch, recorded.serial))
-    names = {model.driver for model in reading.desired.models.values()}
-    names |= {record.driver for record in recorded.deployments.values()} | ({LOCAL} & set(manner.rules))
-    known = adopt(recorded, list_owned(sorted(names), ports.drivers, lineage), now)
-    changes: list[Change] = list(adoption_changes(recorded, known, now))
+def _begin(tenure: Tenure, store: Store, manner: Manner, outputs: Outputs) -> None:
+    """Fence off whoever held it before, and forget back-off where a person asks. What the record lost is taken over by
+    the first pass."""
+    recorded = tenure.load()
+    outputs.claim(Stamp(store.lineage, recorded.project, tenure.lease.epoch, recorded.serial))
+    changes: list[Change] = []
     if manner.anew:
         changes += [PutModel(tried_anew(book)) for book in recorded.models.values() if book.attempts or book.halted]
         waiting = (record for record in recorded.deployments.values() if record.next_call_at is not None)
         changes += [PutDeployment(replace(record, next_call_at=None)) for record in waiting]
     if changes:
-        store.commit(lease, changes)
+        tenure.commit(*changes)
 
 
 def _refuse_another_origin(recorded: Recorded, reading: Reading, manner: Manner) -> None:

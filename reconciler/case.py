@@ -55,9 +55,13 @@ class Case:
     def active(self) -> DeploymentRecord | None:
         """The deployment that services are pointed at. Files run ahead of the record: whoever was stopped between the
         two may have pointed them at one that is ready and never retired, so without better knowledge that one serves.
+        One that was found beside a recorded one that is not there serves: the record is an older copy.
         """
-        recorded = (record for record in self.records if record.active)
-        return next(recorded, None) or next((record for record in reversed(self.records) if may_serve(record)), None)
+        recorded = next((record for record in self.records if record.active), None)
+        serving = next((record for record in reversed(self.records) if may_serve(record)), None)
+        if recorded is None or (recorded.phase is Phase.ABSENT and serving is not None and serving.adopted):
+            return serving
+        return recorded
 
     def updatable(self, record: DeploymentRecord) -> bool:
         """Whether every changed key is one that the driver changes in place, or one that changes nothing there."""

@@ -123,7 +123,7 @@ def _route(case: Case, steps: Sequence[Step]) -> str | None:
     """The deployment that services should be pointed at from now on; None leaves the model without an endpoint."""
     if case.same is not None and case.same.phase is Phase.READY:
         return case.same.deployment.id
-    if case.active is None:
+    if case.active is None or (relation(case, case.active) is Relation.UNWANTED and case.active.adopted):
         return None
     going = {step.deployment for step in steps if step.action in (Action.DELETE, Action.FORGET)}
     return None if case.want is None and case.active.deployment.id in going else case.active.deployment.id

@@ -14,10 +14,12 @@ from dataclasses import replace
 from datetime import datetime
 
 from drivers.base import Observation
+from reconciler.adoption import files_should_stay
 from reconciler.apply import Applied, Applier, in_order
 from reconciler.beginning import other_projects, take_lease
 from reconciler.diff import diff
 from reconciler.errors import InputError, Refused, SourceError
+from reconciler.inventory import Inventory
 from reconciler.manner import Manner
 from reconciler.moment import Moment
 from reconciler.observe import observe_all
@@ -54,6 +56,7 @@ class Engine:
         self._good: Reading | None = None
         self._tenure: Tenure | None = None
         self._left_behind: tuple[str, ...] = ()
+        self._inventory: Inventory | None = None
 
     @property
     def tenure(self) -> Tenure | None:
@@ -70,8 +73,8 @@ class Engine:
         if reading is None:
             return PassResult(plan=None, known=None, trouble=trouble, look_again_s=MOVING_INTERVAL_S)
         outputs = self._ports.outputs(reading.project)
-        tenure = self._hold_lease(reading, outputs, began)
-        recorded = self._store.load(reading.project.name)
+        tenure, inventory = self._hold_lease(reading, outputs, began)
+        recorded = inventory.recorded(reading)
         known, seen = self._look(recorded, reading, fresh)
         known = still_named(known, outputs)
         self._remember(recorded, known, reading if fresh else None)
@@ -135,13 +138,15 @@ class Engine:
             return str(error), False
         return "", True
 
-    def _hold_lease(self, reading: Reading, outputs: Outputs, began: float) -> Tenure:
+    def _hold_lease(self, reading: Reading, outputs: Outputs, began: float) -> tuple[Tenure, Inventory]:
         if self._tenure is not None and self._tenure.lease.project != reading.project.name:
             self.close()
         if self._tenure is None:
             self._tenure = take_lease(self._store, self._ports, self._manner, reading, outputs, began)
+            self._inventory = Inventory(self._store, self._ports, self._manner, self._tenure)
             self._left_behind = tuple(other_projects(self._store, reading))
-        return self._tenure
+        assert self._inventory is not None
+        return self._tenure, self._inventory
 
     def _look(self, recorded: Recorded, reading: Reading, fresh: bool) -> tuple[Recorded, Mapping[str, Observation]]:
         now = self._ports.clock.now
@@ -164,11 +169,10 @@ class Engine:
 
     def _commit(self, *changes: Change) -> None:
         if changes and self._tenure is not None:
-            self._store.commit(self._tenure.lease, changes)
+            self._tenure.commit(*changes)
 
     def _applier(self, tenure: Tenure, known: Recorded, reading: Reading) -> Applier:
         return Applier(
-            store=self._store,
             tenure=tenure,
             known=known,
             desired=reading.desired.models,
@@ -187,7 +191,11 @@ class Engine:
         What could not be written switches nobody, and stops nothing else either: the text says why.
         """
         assert self._tenure is not None
+        assert self._inventory is not None
         now = self._ports.clock.now()
+        stay = files_should_stay(known, self._inventory.unlisted, files_epoch=outputs.highest_epoch())
+        if stay and not self._manner.forced:
+            return Published(), known, stay
         self._tenure.check()
         try:
             published = outputs.publish(
@@ -238,7 +246,8 @@ class Engine:
 
     def _diff(self, reading: Reading, known: Recorded, reasons: Mapping[str, str], now: datetime) -> Plan:
         manner = self._manner
-        moment = Moment(now=now, rules=manner.rules, busy=reasons, removals=manner.removals)
+        unlisted = self._inventory.unlisted if self._inventory is not None else {}
+        moment = Moment(now=now, rules=manner.rules, busy=reasons, removals=manner.removals, unlisted=unlisted)
         return diff(reading.desired, known, moment, reading.revision)
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from drivers.base import Deployment, ModelSpec, Observation, Phase
-from drivers.errors import Ambiguous, DriverError, Rejected
+from drivers.errors import Ambiguous, DriverError, Rejected, Taken
 from drivers.naming import NAMING_VERSION, external_name, mint_id
 from reconciler.backoff import before_asking_again_s, before_next_attempt_s
 from state.record import DeploymentRecord, Intent, ModelRecord
@@ -109,7 +109,8 @@ def after_answer(record: DeploymentRecord, seen: Observation, now: datetime) -> 
 
 
 def after_error(record: DeploymentRecord, error: DriverError, now: datetime, *, local: bool) -> DeploymentRecord:
-    """The call failed. Only an `Ambiguous` one stays open; a `Rejected` create can never become ready."""
+    """The call failed. Only an `Ambiguous` one stays open; a `Rejected` create can never become ready. One whose name
+    is `Taken` was never made either, and never will be: it is given up, so that another one can be tried."""
     failed_calls = record.failed_calls + 1
     failed = replace(
         record,
@@ -118,6 +119,8 @@ def after_error(record: DeploymentRecord, error: DriverError, now: datetime, *, 
         failed_calls=failed_calls,
         next_call_at=now + timedelta(seconds=before_asking_again_s(failed_calls, error, local=local)),
     )
+    if isinstance(error, Taken) and record.intent is Intent.CREATE:
+        return replace(failed, intent=Intent.DELETE, active=False, next_call_at=None)
     if isinstance(error, Rejected) and record.intent is Intent.CREATE:
         return replace(failed, phase=Phase.FAILED, detail=str(error), phase_since=now)
     return failed
@@ -129,7 +132,7 @@ def book_after_error(book: ModelRecord, error: DriverError) -> ModelRecord:
 
 
 def _final(error: DriverError) -> bool:
-    return isinstance(error, Rejected)
+    return isinstance(error, Rejected) and not isinstance(error, Taken)
 
 
 def switched(record: DeploymentRecord, *, serves: bool, now: datetime) -> DeploymentRecord:

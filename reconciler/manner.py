@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from reconciler.moment import Removals, Rules
 from reconciler.policy import Policy
+from reconciler.sweep import EVERY_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +18,8 @@ class Manner:
     policy: Policy = field(default_factory=Policy)
     holder: str = "reconciler"
     lease_ttl_s: float = 60.0
+    sweep_every_s: float = EVERY_S
+    """How often every platform is asked what it has of ours."""
     roll_out: bool = False
     removals: Removals = Removals.RIPEN
     forced: bool = False

@@ -31,6 +31,14 @@ class Removals(Enum):
     HELD = "a person, who has not said yes"
 
 
+class Unlisted(NamedTuple):
+    """A platform that did not say what it has of ours."""
+
+    why: str
+    again_at: datetime | None
+    """When it is asked again; None where a person must act first."""
+
+
 class Moment(NamedTuple):
     """Everything a decision may depend on besides the model itself."""
 
@@ -39,3 +47,5 @@ class Moment(NamedTuple):
     busy: Mapping[str, str] = MappingProxyType({})
     """Deployment id to the reason why something still uses it: a running service, a request in flight."""
     removals: Removals = Removals.RIPEN
+    unlisted: Mapping[str, Unlisted] = MappingProxyType({})
+    """Platforms on which there may be more of ours than is recorded."""

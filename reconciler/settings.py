@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.policy import Policy
+from reconciler.sweep import AGAIN_S, EVERY_S
 
 if TYPE_CHECKING:
     from reconciler.sections import Section
@@ -74,6 +75,8 @@ class Timing(NamedTuple):
     local_removal_grace_s: float = 30.0
     cloud_removal_grace_s: float = 600.0
     lease_ttl_s: float = 60.0
+    sweep_interval_s: float = EVERY_S
+    """How often every platform is asked what it has of ours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -284,6 +287,7 @@ def _timing(section: Section) -> Timing:
         local_removal_grace_s=section.seconds("local_removal_grace", standard.local_removal_grace_s),
         cloud_removal_grace_s=section.seconds("cloud_removal_grace", standard.cloud_removal_grace_s),
         lease_ttl_s=section.seconds("lease_ttl", standard.lease_ttl_s, least=MIN_LEASE_TTL_S),
+        sweep_interval_s=section.seconds("sweep_interval", standard.sweep_interval_s, least=AGAIN_S),
     )
     section.end()
     return result

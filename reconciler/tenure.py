@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from state.record import Change, Recorded
 from state.store import Fenced, Lease, Store
 
 MAX_CALL_S = 30.0
@@ -29,6 +30,7 @@ class Tenure:
         self._store, self._monotonic = store, monotonic
         self._lease = store.acquire(project, holder, ttl_s, floor=floor)
         self._interrupted = began is not None and monotonic() > began + ttl_s
+        self._serial, self._newest_id = 0, ""
 
     @property
     def lease(self) -> Lease:
@@ -50,10 +52,40 @@ class Tenure:
         The local monotonic clock decides, because a process that was stopped wakes up believing it is still the one.
         A lease that ran out and could be renewed is good for the next pass, not for one that had begun before.
         """
-        if self._interrupted:
-            raise Fenced(f"the pass over project '{self._lease.project}' was stopped for too long: what it read is old")
+        self._refuse_interrupted()
         if self._monotonic() > self._lease.acquired_monotonic + self._lease.ttl_s - MAX_CALL_S:
             raise Fenced(f"the lease on project '{self._lease.project}' may run out during the call: stopped before it")
+
+    def load(self) -> Recorded:
+        """What is recorded of the project. Raises Fenced where it is older than what we know: see `commit`."""
+        recorded = self._store.load(self._lease.project)
+        self._refuse_the_past(recorded.serial, recorded.newest_id)
+        self._serial, self._newest_id = recorded.serial, recorded.newest_id
+        return recorded
+
+    def commit(self, *changes: Change) -> None:
+        """Write under our lease. Raises Fenced when it is not ours any more, or when the record went back to an older
+        copy which still has it: what was read before is not what is recorded now. Under a new lease everything is
+        looked at anew, what the platforms have of ours first. A pass that was stopped for too long decides nothing."""
+        self._refuse_interrupted()
+        try:
+            serial = self._store.commit(self._lease, changes)
+        except ValueError:
+            self.load()  # what contradicts the record may only contradict an older copy of it
+            raise
+        self._refuse_the_past(serial - 1, self._newest_id)
+        self._serial = serial
+
+    def _refuse_interrupted(self) -> None:
+        if self._interrupted:
+            raise Fenced(f"the pass over project '{self._lease.project}' was stopped for too long: what it read is old")
+
+    def _refuse_the_past(self, serial: int, newest_id: str) -> None:
+        if serial < self._serial or newest_id < self._newest_id:
+            raise Fenced(
+                f"the record of project '{self._lease.project}' went back from {self._serial} to {serial}: an older "
+                "copy took its place; what runs is taken over again"
+            )
 
     def release(self) -> None:
         self._store.release(self._lease)

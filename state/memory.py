@@ -35,6 +35,7 @@ class Snapshot:
     serial: int
     recorded: Mapping[str, Recorded]
     events: Mapping[str, tuple[tuple[int, Event], ...]]
+    claims: Mapping[str, _Claim]
 
 
 @dataclass(slots=True)
@@ -109,14 +110,15 @@ class MemoryStore:
     def snapshot(self) -> Snapshot:
         """A backup, as cheap as two shallow copies."""
         with self._lock:
-            return Snapshot(self._serial, dict(self._recorded), dict(self._events))
+            return Snapshot(self._serial, dict(self._recorded), dict(self._events), dict(self._claims))
 
-    def rewind(self, snapshot: Snapshot) -> None:
-        """Restore an old backup under running reconcilers. No lease survives it."""
+    def rewind(self, snapshot: Snapshot, *, leases: bool = False) -> None:
+        """Restore an old backup under running reconcilers. No lease survives it, but with `leases` those of the copy:
+        they are rows of the database like all others."""
         with self._lock:
             self._serial = snapshot.serial
             self._recorded, self._events = dict(snapshot.recorded), dict(snapshot.events)
-            self._claims.clear()
+            self._claims = dict(snapshot.claims) if leases else {}
 
     def _refuse_if_held(self, project: str) -> None:
         claim = self._claims.get(project)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from drivers.base import Capabilities, Deployment, Endpoint, Observation, Phase
-from drivers.errors import DriverError, Exhausted, Rejected, Unavailable
+from drivers.errors import DriverError, Exhausted, Taken, Unavailable
 
 REFUSED_FLAG = "--never"
 """A runtime flag that every platform in memory refuses."""
@@ -93,7 +93,7 @@ class FakePlatform:
         if deployment.name not in self.things:
             self._make(deployment.name, deployment)
         elif self.find(deployment) is None:
-            raise Rejected(f"creating {deployment.name}: the name belongs to somebody else; left alone")
+            raise Taken(f"creating {deployment.name}: the name belongs to somebody else; left alone")
 
     def update(self, deployment: Deployment) -> None:
         thing = self.find(deployment)

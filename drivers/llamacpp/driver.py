@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from drivers.base import Capabilities, Deployment, Finding, ModelSpec, Observation, Phase
-from drivers.errors import DriverError, Rejected, Unavailable
+from drivers.errors import DriverError, Taken, Unavailable
 from drivers.llamacpp import command, find, log, options, process
 from drivers.llamacpp.edge import at_edge
 from drivers.llamacpp.health import Health, creating
@@ -93,7 +93,7 @@ class LlamaCppDriver:
             options.refuse(deployment.spec, self._settings)
             folder = self._folder(deployment)
             if _is_foreign(read(folder), deployment):
-                raise Rejected(f"creating {deployment.name}: {folder.path} belongs to another deployment; left alone")
+                raise Taken(f"creating {deployment.name}: {folder.path} belongs to another deployment; left alone")
             if life_of(deployment, folder).seen is not None:
                 return self._adopt(deployment, folder)
             find.find_server(self._settings)  # before a long pull that would be for nothing

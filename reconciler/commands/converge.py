@@ -99,6 +99,7 @@ def engine_for(
                 policy=settings.policy,
                 holder=holder(),
                 lease_ttl_s=settings.timing.lease_ttl_s,
+                sweep_every_s=settings.timing.sweep_interval_s,
                 roll_out=getattr(arguments, "roll_out", False),
                 removals=Removals.CONFIRMED if confirmed else Removals.HELD,
                 forced=arguments.force,

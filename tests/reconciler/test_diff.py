@@ -12,7 +12,7 @@ import pytest
 from drivers.base import Capabilities, ModelSpec, Phase
 from reconciler.backoff import MAX_ATTEMPTS
 from reconciler.diff import TABLE, Relation, diff
-from reconciler.moment import Moment, Removals, Rules
+from reconciler.moment import Moment, Removals, Rules, Unlisted
 from reconciler.plan import Action, Plan
 from state.record import DeploymentRecord, Intent, ModelRecord, Recorded
 from tests.builders import NOON, deployment_id, deployment_record, model_spec, recorded
@@ -196,6 +196,25 @@ def test_what_is_known_by_its_tags_only_waits_for_a_person() -> None:
     found = _one(Phase.READY, adopted=True)
     assert _actions(_plan(None, found, book=book)) == ["wait"]
     assert _actions(_plan(None, found, book=book, removals=Removals.CONFIRMED)) == ["delete"]
+
+
+def test_what_is_known_by_its_tags_only_and_wanted_by_nobody_serves_nobody() -> None:
+    assert _plan(None, _one(Phase.READY, adopted=True)).routes == {}
+    assert _plan(NEW, _one(Phase.READY, adopted=True)).routes == {"llm": FIRST}, "services may be pointed at it"
+
+
+def test_what_was_found_serves_instead_of_one_that_only_an_older_record_has() -> None:
+    gone = _one(Phase.ABSENT, active=True, of=NEW)
+    found = _one(Phase.READY, number=2, adopted=True)
+    assert _plan(model_spec(context_size=5), gone, found).routes == {"llm": deployment_id(2)}
+
+
+def test_nothing_new_is_made_where_more_of_ours_may_be_than_is_recorded() -> None:
+    unlisted = {"llamacpp": Unlisted("it does not say what it has", NOON + timedelta(seconds=10))}
+    assert _actions(_plan(OLD, unlisted=unlisted)) == ["wait"]
+    assert _actions(_plan(NEW, _one(Phase.READY, active=True), unlisted=unlisted)) == ["wait"]
+    assert _actions(_plan(OLD, _one(Phase.ABSENT, ready_at=None), unlisted=unlisted)) == ["create"], "begun is recorded"
+    assert _actions(_plan(OLD, unlisted={"aws-ec2": unlisted["llamacpp"]})) == ["create"]
 
 
 def test_a_refused_model_stays_as_it_is() -> None:

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from drivers.base import Phase
-from drivers.errors import Ambiguous, Denied, DriverError, Exhausted, Rejected, Unavailable
+from drivers.errors import Ambiguous, Denied, DriverError, Exhausted, Rejected, Taken, Unavailable
 from reconciler import intents
 from reconciler.backoff import before_next_attempt_s
 from state.record import DeploymentRecord, Intent
@@ -87,6 +87,13 @@ def test_a_rejected_create_can_never_become_ready() -> None:
     failed = intents.after_error(deployment_record(phase=Phase.ABSENT), Rejected("bad flag"), LATER, local=True)
     assert (failed.phase, failed.detail, failed.phase_since) == (Phase.FAILED, "bad flag", LATER)
     assert "until the file changes" in intents.book_after_error(model_record(), Rejected("bad flag")).halted
+
+
+def test_one_whose_name_is_taken_is_given_up_and_the_model_is_not() -> None:
+    error = Taken("the name belongs to somebody else")
+    failed = intents.after_error(deployment_record(phase=Phase.ABSENT), error, LATER, local=False)
+    assert (failed.intent, failed.request_open, failed.next_call_at) == (Intent.DELETE, False, None)
+    assert intents.book_after_error(model_record(), error) == model_record()
 
 
 def test_a_rejected_delete_says_nothing_about_the_model() -> None:

@@ -139,7 +139,7 @@ def test_a_whole_file_is_read() -> None:
         llamacpp: {server: bin/llama-server, bind: 127.0.0.1, models_roots: [weights, /srv], insecure_registries: "r:5"}
         policy: {allowed_platforms: [llamacpp], max_models: 0, max_removals: 1, max_removed_fraction: 1,
                  allow_empty: true}
-        timing: {poll_interval: 5s, local_bake: 0s, lease_ttl: 2m}
+        timing: {poll_interval: 5s, local_bake: 0s, lease_ttl: 2m, sweep_interval: 1h}
         projects:
           - checkout: shop
             name: shop
@@ -159,7 +159,8 @@ def test_a_whole_file_is_read() -> None:
     assert settings.policy == Policy(
         allowed_platforms=("llamacpp",), max_models=0, max_removals=1, max_removed_fraction=1.0, allow_empty=True
     )
-    assert (settings.timing.poll_interval_s, settings.timing.lease_ttl_s) == (5, 120)
+    timing = settings.timing
+    assert (timing.poll_interval_s, timing.lease_ttl_s, timing.sweep_interval_s) == (5, 120, 3600)
     (project,) = settings.projects
     assert (project.checkout, project.output, project.files) == (Path("/etc/shop"), Path("/etc/out"), ("compose.yaml",))
 

@@ -7,7 +7,10 @@ import pytest
 from reconciler.tenure import MAX_CALL_S, Tenure
 from state.clock import Clock as StoreClock
 from state.memory import MemoryStore
+from state.record import DeploymentRecord, DropDeployment, PutDeployment, PutModel
 from state.store import Fenced, Held
+from tests.builders import deployment, model_record
+from tests.builders import deployment_record as record_of
 from tests.reconciler.world import VirtualClock
 
 
@@ -84,3 +87,72 @@ def test_two_at_once_are_not_possible_and_a_released_one_is_free() -> None:
 
 def test_the_epoch_is_above_everything_on_disk() -> None:
     assert _Bench().tenure(floor=41).lease.epoch == 42
+
+
+def _record(number: int, bench: _Bench) -> DeploymentRecord:
+    return record_of(number, deployment=deployment(number, lineage=bench.store.lineage), active=True)
+
+
+def _put(model: str) -> PutModel:
+    return PutModel(model_record(model))
+
+
+def test_a_record_that_went_back_under_our_lease_is_not_written_on() -> None:
+    bench = _Bench()
+    tenure = bench.tenure()
+    copy = bench.store.snapshot()
+    tenure.commit(_put("one"))
+    tenure.commit(_put("two"))
+    bench.store.rewind(copy, leases=True)
+    with pytest.raises(Fenced, match="went back from 2 to 0"):
+        tenure.commit(_put("three"))
+
+
+def test_a_record_that_went_back_is_noticed_when_it_is_read() -> None:
+    bench = _Bench()
+    tenure = bench.tenure()
+    copy = bench.store.snapshot()
+    tenure.commit(_put("one"))
+    assert tenure.load().serial == 1
+    bench.store.rewind(copy, leases=True)
+    with pytest.raises(Fenced, match="went back from 1 to 0"):
+        tenure.load()
+
+
+def test_others_that_write_on_top_of_an_old_copy_do_not_hide_it() -> None:
+    """The serial belongs to all projects; the newest id to this one."""
+    bench = _Bench()
+    tenure = bench.tenure()
+    copy = bench.store.snapshot()
+    tenure.commit(PutDeployment(_record(1, bench)))
+    tenure.load()
+    bench.store.rewind(copy, leases=True)
+    other = Tenure(bench.store, "shop", "a", bench.clock.monotonic)
+    other.commit(_put("one"))
+    other.commit(_put("two"))
+    with pytest.raises(Fenced, match="went back"):
+        tenure.load()
+
+
+def test_what_contradicts_an_old_copy_is_no_error_of_ours() -> None:
+    bench = _Bench()
+    tenure = bench.tenure()
+    first = _record(1, bench)
+    tenure.commit(PutDeployment(first))
+    copy = bench.store.snapshot()
+    tenure.commit(DropDeployment(first.deployment.id))
+    bench.store.rewind(copy, leases=True)
+    with pytest.raises(Fenced, match="went back"):
+        tenure.commit(PutDeployment(_record(2, bench)))
+
+
+def test_a_pass_that_was_stopped_for_too_long_writes_nothing_it_resolved() -> None:
+    bench = _Bench()
+    tenure = bench.tenure()
+    tenure.begin()
+    bench.clock.sleep(3600)
+    tenure.keep()
+    with pytest.raises(Fenced, match="what it read is old"):
+        tenure.commit(_put("one"))
+    tenure.begin()
+    tenure.commit(_put("one"))

@@ -41,6 +41,18 @@ class TestMemoryStore(StoreContract):
             store.commit(running, [PutDeployment(deployment_record(3, model="n"))])
         assert store.acquire("demo", "b", TTL_S, floor=running.epoch).epoch == running.epoch + 1
 
+    def test_a_copy_may_bring_its_leases_along(self, bench: MemoryBench) -> None:
+        """They are rows like all others: whoever had one then has it again, whoever has one now is fenced."""
+        store = bench.shared
+        before = store.acquire("demo", "a", TTL_S)
+        old = store.snapshot()
+        store.release(before)
+        running = store.acquire("demo", "b", TTL_S)
+        store.rewind(old, leases=True)
+        with pytest.raises(Fenced):
+            store.commit(running, [PutDeployment(deployment_record(1))])
+        assert store.commit(before, [PutDeployment(deployment_record(1))]) == 1
+
     def test_snapshot_is_not_touched_by_later_commits(self, bench: MemoryBench) -> None:
         store = bench.shared
         empty = store.snapshot()

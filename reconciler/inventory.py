@@ -1,0 +1,76 @@
+"""Asking the platforms what they have of ours, and taking into the record what it does not know.
+
+Under each new lease all that are needed are asked, later all there are, now and then: when is in `sweep.py`, what
+follows in `adoption.py`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+
+from drivers.base import Driver
+from drivers.errors import DriverError
+from reconciler.adoption import Owned, adopt, adoption_changes, forgotten, unknown
+from reconciler.manner import Manner
+from reconciler.moment import Unlisted
+from reconciler.placement import LOCAL
+from reconciler.ports import Ports
+from reconciler.reading import Reading
+from reconciler.sweep import Sweeps, due, noted, unlisted
+from reconciler.tenure import Tenure
+from state.record import Append, Recorded
+from state.store import KEPT_EVENTS, Store
+
+log = logging.getLogger(__name__)
+
+
+class Inventory:
+    """Of one lease; a new lease begins a new one."""
+
+    def __init__(self, store: Store, ports: Ports, manner: Manner, tenure: Tenure) -> None:
+        self._store, self._ports, self._manner, self._tenure = store, ports, manner, tenure
+        self._sweeps = Sweeps(began_s=ports.clock.monotonic())
+        self.unlisted: Mapping[str, Unlisted] = {}
+        """Needed platforms on which there may be more of ours than is recorded."""
+
+    def recorded(self, reading: Reading) -> Recorded:
+        """The record, and in it what the platforms that were due just now have of ours beside it: that is committed."""
+        recorded, clock = self._tenure.load(), self._ports.clock
+        needed = {model.driver for model in reading.desired.models.values()} | ({LOCAL} & set(self._manner.rules))
+        needed |= {record.driver for record in recorded.deployments.values()}
+        every = tuple(self._manner.rules)
+        asked = due(self._sweeps, needed, every, clock.monotonic(), self._manner.sweep_every_s)
+        owned, failures = list_owned(asked, self._ports.drivers, self._store.lineage)
+        sweeps = noted(self._sweeps, asked, failures, clock.monotonic())
+        known = self._with_found(recorded, owned)
+        # Only now: what was found and could not be written down is to be found again by the next pass.
+        self._sweeps, self.unlisted = sweeps, unlisted(sweeps, needed, clock.now())
+        return known
+
+    def _with_found(self, recorded: Recorded, owned: Owned) -> Recorded:
+        if not unknown(recorded, owned):
+            return recorded
+        now = self._ports.clock.now()
+        gone = forgotten(self._store.events(recorded.project, limit=KEPT_EVENTS))
+        known = adopt(recorded, owned, now, gone)
+        changes = tuple(adoption_changes(recorded, known, now))
+        self._tenure.commit(*changes)
+        for event in (change.event for change in changes if isinstance(change, Append)):
+            log.warning("%s (%s): %s", event.model, event.deployment, event.text)
+        return known
+
+
+def list_owned(
+    names: Iterable[str], drivers: Callable[[str], Driver], lineage: str
+) -> tuple[Owned, Mapping[str, DriverError]]:
+    """What each platform has of this lineage, and why some did not say: from one that cannot list completely nothing is
+    adopted this time, and nothing is deleted anywhere because of it."""
+    found, failures = {}, {}
+    for name in names:
+        try:
+            found[name] = tuple(drivers(name).owned(lineage))
+        except DriverError as error:
+            log.debug("%s cannot be asked what it has of ours: %s", name, error)  # the plan's waits say it once
+            failures[name] = error
+    return found, failures

@@ -1,0 +1,249 @@
+"""Records that went back or were lost, calls that arrive after everything, tags and names that somebody took.
+
+Nothing is made twice, nothing of anybody else is touched, and what serves goes on serving.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from drivers.base import Deployment
+from drivers.errors import Denied, DriverError, Unavailable
+from drivers.fake import FakeDriver, Thing
+from reconciler.moment import Rules
+from reconciler.plan import Action
+from reconciler.sweep import EVERY_S, GRACE_S
+from state.record import Intent
+from state.store import Fenced, StateBusy
+from tests.reconciler.world import LARGE, SMALL, World
+
+RULES = {"fake": Rules(capabilities=FakeDriver.capabilities, bake_s=60.0, removal_grace_s=120.0)}
+
+
+def _started(**wanted: Any) -> World:
+    world = World(**wanted)
+    world.start(rules=RULES)
+    return world
+
+
+def _late_create(world: World) -> str:
+    """A deployment that was deleted and forgotten is there again: one of the calls that made it arrived now."""
+    (record,) = world.store.load("demo").deployments.values()
+    late = record.deployment
+    world.commit(llm=LARGE)
+    world.passes(3000)
+    assert late.id not in world.store.load("demo").deployments
+    FakeDriver(world.platform).create(late)
+    return late.id
+
+
+def _steps(world: World) -> list[str]:
+    plan = world.engine.run_once().plan
+    return [f"{step.action.value}: {step.cause}" for step in plan.steps] if plan is not None else []
+
+
+def test_a_create_that_arrives_after_everybody_forgot_it_is_found_and_deleted_again() -> None:
+    world = _started(llm=SMALL)
+    world.passes()
+    late = _late_create(world)
+    assert world.live == ["llm", "llm"]
+    world.later(EVERY_S)
+    world.engine.run_once()
+    record = world.store.load("demo").deployments[late]
+    assert (record.intent, record.adopted) == (Intent.DELETE, False)
+    kinds = [event.kind for _, event in world.store.events("demo") if event.deployment == late]
+    assert kinds[-2:] == ["returned", "ready"], "it is said before anything is done"
+    assert world.live == ["llm", "llm"], "it has its grace time"
+    world.later(GRACE_S)
+    world.passes(3000)
+    assert world.live == ["llm"]
+    assert world.store.load("demo").deployments.keys() != {late}
+
+
+def test_one_that_no_history_knows_is_taken_over_and_only_reported() -> None:
+    world = _started(llm=SMALL)
+    before = world.store.snapshot()
+    world.passes()
+    _late_create(world)
+    world.store.rewind(before)
+    world.crash()
+    world.start(rules=RULES)
+    world.commit(other=SMALL)
+    world.passes(5000)
+    kept = [record for record in world.store.load("demo").deployments.values() if record.deployment.model == "llm"]
+    assert all(record.adopted for record in kept)
+    assert world.live == ["llm", "llm", "other"]
+
+
+def test_a_record_that_went_back_under_the_same_lease_is_a_new_beginning() -> None:
+    world = _started(llm=SMALL)
+    world.engine.run_once()
+    before = world.store.snapshot()
+    world.passes()
+    world.commit(llm=LARGE)
+    world.passes()
+    served = world.files.written["llm"]
+    world.store.rewind(before, leases=True)
+    with pytest.raises(Fenced, match="went back from"):
+        world.engine.run_once()
+    world.engine.close()
+    world.passes(3000)
+    assert world.verbs().count("create") == 2, "nothing is made again"
+    assert world.files.written["llm"] == served
+    assert world.live == ["llm"]
+
+
+def test_a_lost_record_points_nobody_elsewhere() -> None:
+    """Until the replacement is ready, the services keep the address that they have, although the record is empty."""
+    world = _started(llm=SMALL)
+    empty = world.store.snapshot()
+    world.passes()
+    served = world.files.written["llm"]
+    world.store.rewind(empty)
+    world.crash()
+    world.start(rules=RULES)
+    world.commit(llm=LARGE)
+    world.engine.run_once()
+    assert world.files.written["llm"] == served
+    world.passes(3000)
+    assert world.files.written["llm"] != served
+    assert (world.live, world.verbs().count("create")) == (["llm"], 2)
+
+
+def _unlistable(monkeypatch: pytest.MonkeyPatch, error: DriverError) -> None:
+    def owned(driver: FakeDriver, lineage: str) -> Iterable[Deployment]:
+        raise error
+
+    monkeypatch.setattr(FakeDriver, "owned", owned)
+
+
+def test_nothing_is_made_where_it_is_not_known_what_is_there_already(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = _started(llm=SMALL)
+    empty = world.store.snapshot()
+    world.passes()
+    served = world.files.written["llm"]
+    world.store.rewind(empty)
+    world.crash()
+    world.start(rules=RULES)
+    with monkeypatch.context() as patched:
+        _unlistable(patched, Unavailable("page 3: throttled"))
+        assert _steps(world) == ["wait: fake does not say what it has of ours: page 3: throttled"]
+        assert world.files.written["llm"] == served, "the files know more than the record"
+        world.later(30)
+        world.engine.run_once()
+    world.later(30)
+    world.passes()
+    assert (world.live, world.verbs()) == (["llm"], ["create"])
+
+
+def test_a_platform_that_may_not_be_listed_is_nothing_to_wait_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = _started(llm=SMALL)
+    _unlistable(monkeypatch, Denied("no permission to list"))
+    result = world.engine.run_once()
+    assert result.plan is not None
+    assert [(step.action, step.not_before) for step in result.plan.steps] == [(Action.WAIT, None)]
+    assert not result.pending
+
+
+def test_what_was_found_and_could_not_be_written_down_is_found_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise the next pass took the record for whole and made everything a second time (a seed of the simulator)."""
+    world = _started(llm=SMALL)
+    empty = world.store.snapshot()
+    world.passes()
+    world.store.rewind(empty)
+    world.crash()
+    world.start(rules=RULES)
+
+    def busy(*given: Any) -> int:
+        raise StateBusy("somebody holds the database")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(world.store), "commit", busy)
+        with pytest.raises(StateBusy):
+            world.engine.run_once()
+    world.passes()
+    assert (world.live, world.verbs()) == (["llm"], ["create"])
+
+
+def test_a_name_that_somebody_else_has_is_left_alone_and_another_one_tried() -> None:
+    world = _started(llm=SMALL)
+    world.engine.run_once()
+    ((name, thing),) = world.platform.things.items()
+    thing.deployment = None  # somebody removed our tags while it was starting
+    world.platform.strangers.add(name)
+    for _ in range(10):
+        world.engine.run_once()
+        world.later(10)
+    world.passes(3000)
+    assert world.live == ["llm"]
+    assert world.platform.things[name].gone_at is None
+    kinds = [event.kind for _, event in world.store.events("demo")]
+    assert kinds.count("error") == 1, "it is said once"
+
+
+def test_what_lost_our_tags_while_it_served_is_replaced_and_never_deleted() -> None:
+    world = _started(llm=SMALL)
+    world.passes()
+    ((name, thing),) = world.platform.things.items()
+    thing.deployment = None
+    world.passes(3000)
+    assert world.live == ["llm"]
+    assert ("delete", name) not in world.platform.journal
+    assert world.platform.things[name] is thing
+
+
+def test_a_pass_that_was_stopped_between_reading_and_its_lease_decides_nothing() -> None:
+    """It would delete what has come back to the file since (a seed of the simulator)."""
+    world = _started(llm=SMALL, other=SMALL)
+    world.passes()
+    world.engine.close()
+    read = world.repository.read
+
+    def slow() -> Any:
+        reading = read()
+        world.clock.sleep(300)
+        return reading
+
+    world.repository.read = slow  # type: ignore[method-assign]
+    world.commit(other=SMALL)
+    with pytest.raises(Fenced, match="what it read is old"):
+        world.engine.run_once()
+    assert world.live == ["llm", "other"]
+
+
+def test_a_restart_that_nobody_saw_end_is_done_again_although_the_file_says_what_it_said_before() -> None:
+    """Killed right after services were restarted with new values; then the old ones are wanted again."""
+    world = World()
+    world.start(roll_out=True)
+    world.commit(llm=SMALL)
+    world.passes()
+    restart = world.running.roll_out
+
+    def killed(*given: Any) -> tuple[str, ...]:
+        restart(*given)
+        raise KeyboardInterrupt
+
+    world.commit(llm=LARGE)
+    world.running.roll_out = killed  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        world.passes()
+    world.running.roll_out = restart  # type: ignore[method-assign]
+    world.commit(llm=SMALL)
+    world.crash()
+    world.start(roll_out=True)
+    world.passes(3000)
+    assert world.running.rolled_out == ["app", "app", "app"]
+
+
+def test_a_stranger_of_our_name_keeps_its_bytes() -> None:
+    world = _started(llm=SMALL)
+    world.engine.run_once()
+    ((name, _),) = world.platform.things.items()
+    stranger = Thing(None, world.clock.now() + timedelta(days=1))
+    world.platform.things[name] = stranger
+    world.passes(3000)
+    assert world.platform.things[name] is stranger

@@ -1,0 +1,59 @@
+"""When platforms are asked what they have of ours, and what may not be done before they answered."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from drivers.errors import Denied, Unavailable
+from reconciler.sweep import AGAIN_S, Sweeps, due, noted, unlisted
+from tests.builders import NOON
+
+BEGAN = Sweeps(began_s=1000.0)
+ALL = ("cloud", "local", "unused")
+NEEDED = {"cloud", "local"}
+HOUR = 3600.0
+
+
+def test_a_lease_begins_with_asking_all_that_are_needed_and_no_others() -> None:
+    assert due(BEGAN, NEEDED, ALL, 1000.0, HOUR) == ["cloud", "local"]
+
+
+def test_one_that_told_is_asked_again_after_the_interval() -> None:
+    told = noted(BEGAN, ["cloud", "local"], {}, 1000.0)
+    assert due(told, NEEDED, ALL, 1000.0 + HOUR - 1, HOUR) == []
+    assert due(told, NEEDED, ALL, 1000.0 + HOUR, HOUR) == ["cloud", "local", "unused"]
+
+
+def test_one_that_is_needed_and_did_not_tell_is_asked_again_soon() -> None:
+    failed = noted(BEGAN, ["cloud", "local"], {"cloud": Unavailable("throttled")}, 1000.0)
+    assert due(failed, NEEDED, ALL, 1000.0 + AGAIN_S - 1, HOUR) == []
+    assert due(failed, NEEDED, ALL, 1000.0 + AGAIN_S, HOUR) == ["cloud"]
+
+
+def test_one_that_nobody_needs_is_asked_with_the_others_and_not_more_often_when_it_fails() -> None:
+    failed = noted(BEGAN, ["unused"], {"unused": Denied("no credentials")}, 1000.0 + HOUR)
+    assert due(failed, set(), ALL, 1000.0 + HOUR + AGAIN_S, HOUR) == ["cloud", "local"]
+    assert due(failed, set(), ALL, 1000.0 + 2 * HOUR, HOUR) == ["cloud", "local", "unused"]
+
+
+def test_one_that_becomes_needed_later_is_asked_at_once() -> None:
+    told = noted(BEGAN, ["local"], {}, 1000.0)
+    assert due(told, NEEDED, ALL, 1001.0, HOUR) == ["cloud"]
+
+
+def test_what_did_not_tell_is_named_with_its_words_until_it_does() -> None:
+    failed = noted(BEGAN, ["cloud", "local"], {"cloud": Unavailable("throttled")}, 1000.0)
+    (name,) = found = unlisted(failed, NEEDED, NOON)
+    assert (name, found[name].again_at) == ("cloud", NOON + timedelta(seconds=AGAIN_S))
+    assert found[name].why == "cloud does not say what it has of ours: throttled"
+    assert unlisted(noted(failed, ["cloud"], {}, 1010.0), NEEDED, NOON) == {}
+
+
+def test_what_told_once_counts_as_known_when_it_fails_later() -> None:
+    told = noted(BEGAN, ["cloud"], {}, 1000.0)
+    assert unlisted(noted(told, ["cloud"], {"cloud": Unavailable("throttled")}, 5000.0), NEEDED, NOON) == {}
+
+
+def test_time_alone_does_not_help_where_a_person_must_act() -> None:
+    failed = noted(BEGAN, ["cloud"], {"cloud": Denied("expired")}, 1000.0)
+    assert unlisted(failed, NEEDED, NOON)["cloud"].again_at is None
