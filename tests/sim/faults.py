@@ -28,6 +28,8 @@ class Fault(Enum):
     PARTIAL = "answered in part"
     BUSY = "store busy"
     FULL = "store full"
+    REWOUND = "store put back to an earlier copy"
+    TAKEN = "somebody else took the name"
     NOT_WRITTEN = "not written"
     UNASKED = "engine did not answer"
     RESTART_FAILED = "restart failed"
@@ -39,13 +41,13 @@ _PROCESS = (Fault.CRASH_BEFORE, Fault.CRASH_AFTER, Fault.PAUSE_BEFORE, Fault.PAU
 _CALL = (Fault.THROTTLE, Fault.LOST, Fault.APPLIED, Fault.DELAYED, Fault.DUPLICATE, Fault.EXPIRED)
 POSSIBLE: Mapping[str, tuple[Fault, ...]] = {
     "read": (*_PROCESS, Fault.UNREADABLE),
-    "load": (*_PROCESS, Fault.BUSY),
-    "acquire": (*_PROCESS, Fault.BUSY, Fault.FULL),
-    "renew": (*_PROCESS, Fault.BUSY),
+    "load": (*_PROCESS, Fault.BUSY, Fault.REWOUND),
+    "acquire": (*_PROCESS, Fault.BUSY, Fault.FULL, Fault.REWOUND),
+    "renew": (*_PROCESS, Fault.BUSY, Fault.REWOUND),
     "release": (*_PROCESS, Fault.BUSY),
-    "commit": (*_PROCESS, Fault.BUSY, Fault.FULL),
+    "commit": (*_PROCESS, Fault.BUSY, Fault.FULL, Fault.REWOUND),
     "observe": (*_PROCESS, Fault.THROTTLE, Fault.EXPIRED, Fault.STALE, Fault.PARTIAL),
-    "create": (*_PROCESS, *_CALL, Fault.EXHAUSTED),
+    "create": (*_PROCESS, *_CALL, Fault.EXHAUSTED, Fault.TAKEN),
     "update": (*_PROCESS, *_CALL),
     "delete": (*_PROCESS, *_CALL, Fault.LYING),
     "part": (Fault.CRASH_BEFORE, Fault.CRASH_AFTER, Fault.LOST),

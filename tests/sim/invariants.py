@@ -12,6 +12,7 @@ from drivers.fake import FakeDriver
 from reconciler.desired import DesiredModel
 from state.record import DeploymentRecord
 from state.store import Lease
+from tests.sim.mishaps import unrecorded
 
 if TYPE_CHECKING:
     from tests.sim.world import Place, World
@@ -33,8 +34,8 @@ def before_call(world: World, understood: bool, verb: str, driver: str, deployme
 
 
 def after_commit(world: World, lease: Lease) -> None:
-    """A commit was accepted."""
-    if lease.epoch < world.epochs.get(lease.project, 0):
+    """A commit was accepted. Only the lease given last may: after a rewind an epoch may come a second time."""
+    if world.leases.get(lease.project) != (lease.epoch, lease.holder):
         world.violated("S8", f"a commit under lease {lease.epoch} was accepted")
     place = world.places[lease.project]
     if place.files.there:
@@ -65,16 +66,23 @@ def after_effect(world: World) -> None:
 def _numbers(world: World) -> None:
     intents: Counter[str] = Counter()
     models: Counter[tuple[str, str]] = Counter()
-    for _, _, thing in world.live():
+    for _, name, thing in world.live():
         assert thing.deployment is not None
         intents[thing.deployment.id] += 1
-        models[thing.deployment.project, thing.deployment.model] += 1
+        if not _beyond_knowledge(world, name):
+            models[thing.deployment.project, thing.deployment.model] += 1
     for id, count in intents.items():
         if count > 1:
             world.violated("S1", f"{count} things carry the intent {id}")
     for (project, model), count in models.items():
         if count > 2:
             world.violated("S2", f"{count} things live for {model} of {project}")
+
+
+def _beyond_knowledge(world: World, name: str) -> bool:
+    """Whether a rewind took away what was known of a thing, and nobody has found it since: L4 says for how long that
+    may be so. Until then it cannot count among the two that a model may have."""
+    return world.rewinds > 0 and name in set(unrecorded(world))
 
 
 def _strangers(world: World) -> None:
@@ -111,7 +119,13 @@ def address(port: int) -> str:
 
 
 def _in_use(world: World, place: Place, name: str, url: str) -> None:
-    """S4: nothing points there, neither a file nor a running service."""
+    """S4: nothing points there, neither a file nor a running service.
+
+    A call that was on its way when the store went back is judged by nobody: the record that it was sent is gone, so
+    whoever came afterwards could not know that it would arrive.
+    """
+    if world.sent_at < world.rewound_at:
+        return
     answers_elsewhere = sum(address(thing.port) == url for _, _, thing in world.live() if thing.deployment is not None)
     if answers_elsewhere:
         return
@@ -190,11 +204,13 @@ def _place_unconverged(world: World, place: Place) -> list[str]:
     trouble += [f"{place.name}: the files still name {key}" for key in unwanted]
     kept = wanted.keys() | place.protected | place.hopeless
     for id, record in recorded.deployments.items():
+        if record.adopted and record.deployment.model not in kept:
+            continue  # found by its tags and wanted by no file: only a person may say that it goes
         if record.deployment.model not in kept:
             trouble.append(f"{place.name}: {id} of {record.deployment.model} is still in the record")
         elif record.request_open and record.deployment.model in wanted:
             trouble.append(f"{place.name}: a call about {record.deployment.name} is still open")
-    counts = Counter(record.deployment.model for record in recorded.deployments.values())
+    counts = Counter(each.deployment.model for each in recorded.deployments.values() if each.deployment.model in wanted)
     doubled = [key for key, count in counts.items() if count > 1]
     trouble += [f"{place.name}: {counts[key]} deployments of {key} are recorded" for key in doubled]
     if set(place.containers.environment.values()) - place.files.urls():
@@ -216,7 +232,4 @@ def _serves(world: World, driver: str, digest: str, key: str, place: Place, serv
 
 
 def _leaks(world: World) -> list[str]:
-    recorded = {
-        record.deployment.name for place in world.places for record in world.store.load(place).deployments.values()
-    }
-    return [f"leak: {name} runs and is not in the record" for _, name, _ in world.live() if name not in recorded]
+    return [f"leak: {name} runs and is not in the record" for name in unrecorded(world)]

@@ -21,6 +21,7 @@ from state.record import Change, DeploymentRecord, PutDeployment, Recorded
 from state.store import Fenced, Held, Lease, StateBusy, StateError, StateFull
 from tests.sim.faults import Fault
 from tests.sim.invariants import after_commit, after_effect, after_resolving, after_write, before_call
+from tests.sim.mishaps import keep_copy, rewind, take_name
 from tests.sim.schedule import Killed, Process
 from tests.sim.world import DRIVERS, Place, World
 
@@ -66,6 +67,8 @@ class SimProcess(Process):
     def effect(self, kind: str, label: str, act: Callable[[], T], faulted: Callable[[Fault], T] | None = None) -> T:
         """One effect on the world: wait for the turn, let happen what the run has in store, check every invariant."""
         world, scheduler = self.world, self.world.scheduler
+        assert scheduler.current is not None
+        scheduler.current.began_at = scheduler.time
         scheduler.yield_for(world.rng.uniform(0.001, 0.1))
         number, world.effects = world.effects, world.effects + 1
         fault = world.chooser.choose(number, kind) if world.faulty else None
@@ -92,6 +95,9 @@ class SimProcess(Process):
             return self._stopped(kind, fault, act)
         if fault is Fault.CLOCK_JUMP:
             world.jump(world.rng.choice((-20.0, -5.0, 5.0, 20.0)))
+            return self._done(kind, act)
+        if fault is Fault.REWOUND:
+            rewind(world)
             return self._done(kind, act)
         assert faulted is not None
         return self._done(kind, lambda: faulted(fault))
@@ -265,13 +271,13 @@ class SimStore:
 
     def _acquired(self, project: str, holder: str, ttl_s: float, floor: int) -> Lease:
         lease = self._store.acquire(project, holder, ttl_s, floor=floor)
-        epochs = self._process.world.epochs
-        epochs[project] = max(epochs.get(project, 0), lease.epoch)
+        self._process.world.leases[project] = lease.epoch, lease.holder
         return lease
 
     def _committed(self, lease: Lease, changes: Sequence[Change]) -> int:
         serial = self._store.commit(lease, changes)
         after_commit(self._process.world, lease)
+        keep_copy(self._process.world)
         for change in changes:
             if isinstance(change, PutDeployment):
                 self._remember(change.record)
@@ -346,6 +352,9 @@ class SimDriver:
     def _gone_wrong(
         self, fault: Fault, deployment: Deployment, call: Callable[[Deployment], Observation]
     ) -> Observation:
+        if fault is Fault.TAKEN:
+            take_name(self._world, self.name, deployment.name)
+            return call(deployment)
         if fault in (Fault.DELAYED, Fault.DUPLICATE):
             self._deliver_later(deployment, call)
         if fault in (Fault.APPLIED, Fault.DUPLICATE):
@@ -363,15 +372,17 @@ class SimDriver:
         raise Ambiguous("timed out")
 
     def _deliver_later(self, deployment: Deployment, call: Callable[[Deployment], Observation]) -> None:
-        world = self._world
+        world, sent_at = self._world, self._world.sent_at
 
         def deliver() -> None:
             world.note(f"-- a late call reaches {deployment.name}")
+            world.echo_of = sent_at
             try:
                 call(deployment)
             except Exception as error:  # noqa: BLE001 - nobody waits for this answer any more
                 world.note(f"   its answer would have been {error}")
             after_effect(world)
+            world.echo_of = None
 
         world.scheduler.at(world.scheduler.time + world.rng.uniform(5.0, LATEST_S), deliver)
 

@@ -11,6 +11,7 @@ from reconciler.desired import DesiredModel
 from reconciler.options import Level, Option
 from tests.builders import model_spec, place
 from tests.reconciler.wishes import wish
+from tests.sim.mishaps import delete_files, edit_files, restore, rewind, strip_tags
 from tests.sim.world import World
 
 Story = Callable[[World], Iterator[float]]
@@ -240,6 +241,82 @@ def everything_vanishes(world: World) -> Iterator[float]:
     yield 30
 
 
+def rewound_state(world: World) -> Iterator[float]:
+    """The service is stopped, a copy from before the last change is put in place, the service starts again."""
+    world.commit("demo", OTHER, want("third"), want(spec=A))
+    yield 80
+    copy = world.store.snapshot()
+    world.commit("demo", OTHER, want("third"), want(spec=B))
+    yield 100
+    restore(world, copy)
+    yield 100
+    world.commit("demo", OTHER, want(spec=A))
+    yield 100
+
+
+def rewound_while_running(world: World) -> Iterator[float]:
+    """A database that lost its last commits when another machine took over."""
+    for spec in (A, B, A):
+        world.commit("demo", OTHER, want(spec=spec))
+        world.commit("shop", OTHER, want(spec=spec))
+        yield 70
+        rewind(world)
+        yield 70
+
+
+def lost_state(world: World) -> Iterator[float]:
+    """The record is gone, an empty one with the same identity takes its place."""
+    empty = world.store.snapshot()
+    world.commit("demo", OTHER, want("third"), want(spec=A))
+    yield 80
+    world.commit("demo", OTHER, want("third"), want(spec=B))
+    yield 40
+    restore(world, empty)
+    yield 60
+    world.commit("demo", OTHER, want("third"))
+    yield 200
+
+
+def lost_while_moving(world: World) -> Iterator[float]:
+    """What the lost record knew is on a platform that the file does not name any more."""
+    empty = world.store.snapshot()
+    world.commit("demo", OTHER, want(driver="other"))
+    yield 80
+    world.commit("demo", OTHER, want(driver="fake"))
+    yield 20
+    restore(world, empty)
+    yield 100
+
+
+def stripped_tags(world: World) -> Iterator[float]:
+    world.commit("demo", OTHER, want())
+    yield 80
+    strip_tags(world, "llm")
+    yield 100
+    world.commit("demo", OTHER, want(spec=B))
+    yield 60
+
+
+def stripped_while_starting(world: World) -> Iterator[float]:
+    world.commit("demo", OTHER, want())
+    yield 15
+    strip_tags(world, "llm")
+    yield 100
+
+
+def edited_files(world: World) -> Iterator[float]:
+    world.commit("demo", OTHER, want(spec=A))
+    yield 60
+    edit_files(world, "demo")
+    yield 30
+    world.commit("demo", OTHER, want(spec=B))
+    yield 25
+    edit_files(world, "demo")
+    yield 10
+    delete_files(world, "demo")
+    yield 60
+
+
 SCENARIOS: dict[str, Story] = {
     story.__name__: story
     for story in (
@@ -247,6 +324,7 @@ SCENARIOS: dict[str, Story] = {
         edits_in_a_row, there_and_back, switch_of_platform, switch_there_and_back, protect, drift, two_projects,
         no_capacity, removed_while_in_use, failed_start, refused_model, rejected_model, source_breaks,
         gone_and_unreadable, silence, unwritable_files,
-        everything_vanishes,
+        everything_vanishes, rewound_state, rewound_while_running, lost_state, lost_while_moving, stripped_tags,
+        stripped_while_starting, edited_files,
     )
 }  # fmt: skip

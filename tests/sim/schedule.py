@@ -34,6 +34,10 @@ class Process:
     def between(self, part: str) -> None:
         """It is about to make, or take away, the next part of something."""
 
+    def die(self) -> None:
+        """kill -9."""
+        self.dead = True
+
 
 @dataclass
 class Task:
@@ -42,6 +46,8 @@ class Task:
     process: Process
     name: str
     wake_at: float
+    began_at: float = 0.0
+    """When it began its present effect, in virtual seconds."""
     strand: Any = None
 
     @property

@@ -5,7 +5,9 @@ The world also remembers the true story (what was ever durable, what was ever pu
 
 from __future__ import annotations
 
+import math
 import random
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -17,7 +19,7 @@ from reconciler.errors import SourceError
 from reconciler.moment import Rules
 from reconciler.reading import Reading
 from state.clock import Clock as StoreClock
-from state.memory import MemoryStore
+from state.memory import MemoryStore, Snapshot
 from state.record import DeploymentRecord, Intent
 from tests.builders import NOON, binding, project, service
 from tests.reconciler.wishes import wishes
@@ -97,8 +99,17 @@ class World:
     """(verb, name) of every call whose intent was ever durable."""
     sent: dict[tuple[str, str], object] = field(default_factory=dict)
     """What was sent with a create, by driver and name."""
-    epochs: dict[str, int] = field(default_factory=dict)
-    """The highest lease ever given, by project."""
+    leases: dict[str, tuple[int, str]] = field(default_factory=dict)
+    """The lease given last, by project: its epoch and its holder. After a rewind, the one that the copy has."""
+    copies: list[Snapshot] = field(default_factory=list)
+    """Of the store, after each of the last commits."""
+    rewinds: int = 0
+    rewound_at: float = -math.inf
+    """When the store went back for the last time, in virtual seconds."""
+    echo_of: float | None = None
+    """When the call was sent that arrives just now, if it is a late one."""
+    excused: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """How many deployments were taken away from us, by project and model (L6)."""
     calls: list[tuple[str, str, str]] = field(default_factory=list)
     """Every mutating call that was sent: verb, driver, name."""
     violations: list[str] = field(default_factory=list)
@@ -184,6 +195,7 @@ class World:
         for platform in self.platforms.values():
             for name, thing in list(platform.things.items()):
                 if thing.deployment is not None and thing.deployment.model == model:
+                    self.excuse(thing.deployment)
                     platform.by_hand(name)
                     self.note(f"-- {name} was deleted in the console")
 
@@ -197,6 +209,10 @@ class World:
 
         self.scheduler.at(self.scheduler.time + self.rng.uniform(30.0, 200.0), restart)
 
+    def excuse(self, deployment: Deployment) -> None:
+        """What happened to this one is nobody's fault here: another one may be made for it."""
+        self.excused[deployment.project, deployment.model] += 1
+
     # -- the true story -----------------------------------------------------------------------------------------------
 
     def live(self) -> Iterable[tuple[str, str, Thing]]:
@@ -206,6 +222,12 @@ class World:
             for thing in platform.things.values():
                 if thing.deployment is not None and thing.gone_at is None:
                     yield driver, thing.deployment.name, thing
+
+    @property
+    def sent_at(self) -> float:
+        """When the effect that happens just now was begun by whoever caused it."""
+        task = self.scheduler.current
+        return self.echo_of if self.echo_of is not None else task.began_at if task is not None else self.scheduler.time
 
     def remember(self, record: DeploymentRecord) -> bool:
         """A commit made this durable; whether a deletion was resolved by it."""

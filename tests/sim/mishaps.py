@@ -1,0 +1,90 @@
+"""What happens behind the reconcilers' backs: the store goes back or is lost, tags, names, files are tampered with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from drivers.base import Endpoint
+from drivers.fake import Thing
+from state.memory import Snapshot
+
+if TYPE_CHECKING:
+    from tests.sim.world import World
+
+KEPT_COPIES = 40
+MOST_REWINDS = 2
+"""In one run. More than that is no accident any more, and nothing would ever come to an end."""
+
+
+def keep_copy(world: World) -> None:
+    """A commit was made: remember the store as it is now, for the day it goes back."""
+    world.copies = [*world.copies[1 - KEPT_COPIES :], world.store.snapshot()]
+
+
+def rewind(world: World) -> None:
+    """An earlier copy takes the store's place while everybody goes on. The leases in it are rows like all others, so
+    whoever had one at the time of the copy has it again, and may not notice anything."""
+    if world.rewinds < MOST_REWINDS and world.copies:
+        world.rewinds += 1
+        put_back(world, world.rng.choice(world.copies), leases=True)
+
+
+def restore(world: World, copy: Snapshot) -> None:
+    """As `reconcile recover` wants it: everybody is stopped, a copy is put in place, everybody starts again."""
+    processes = {task.process.name: task.process for task in world.scheduler.tasks if not task.process.dead}
+    for _, process in sorted(processes.items()):
+        process.die()
+    put_back(world, copy, leases=False)
+
+
+def put_back(world: World, copy: Snapshot, *, leases: bool) -> None:
+    world.store.rewind(copy, leases=leases)
+    world.rewound_at = world.scheduler.time
+    world.leases = {project: (each.epoch, each.holder) for project, each in copy.claims.items()} if leases else {}
+    world.note(f"-- the store goes back to serial {copy.serial}")
+
+
+def strip_tags(world: World, model: str) -> None:
+    """Somebody removes our tags from the things of a model: they are not ours any more."""
+    for platform in world.platforms.values():
+        for id, thing in platform.things.items():
+            if thing.deployment is not None and thing.deployment.model == model and thing.gone_at is None:
+                world.note(f"-- {thing.deployment.name} lost its tags")
+                world.excuse(thing.deployment)
+                thing.deployment = None
+                platform.strangers.add(id)
+
+
+def take_name(world: World, driver: str, name: str) -> None:
+    """Somebody else has a thing of exactly the name that we are about to use."""
+    platform = world.platforms[driver]
+    if name not in platform.things and name in world.issued:
+        platform.things[name] = Thing(None, world.true_time())
+        platform.strangers.add(name)
+        world.excuse(world.issued[name].deployment)
+        world.note(f"-- {name} is taken by somebody else")
+
+
+def edit_files(world: World, place: str) -> None:
+    """Somebody writes an address of their own into the files."""
+    files = world.places[place].files
+    nowhere = Endpoint(url="http://192.0.2.1:1/v1/", model_id="mine")
+    files.says = dict.fromkeys(files.says, nowhere)
+    world.note(f"-- the files of {place} were edited")
+
+
+def delete_files(world: World, place: str) -> None:
+    """Somebody deletes the files; what they said about leases is gone as well."""
+    files = world.places[place].files
+    files.there, files.epoch, files.says = False, 0, {}
+    world.places[place].highest_written = world.places[place].highest_ruling = 0
+    world.note(f"-- the files of {place} were deleted")
+
+
+def unrecorded(world: World) -> Iterator[str]:
+    """Names of everything of ours that lives and that the record does not know."""
+    recorded = {
+        record.deployment.name for place in world.places for record in world.store.load(place).deployments.values()
+    }
+    return (name for _, name, _ in world.live() if name not in recorded)
