@@ -191,10 +191,13 @@ def begin(case: Case, want: DesiredModel) -> Iterator[Step]:
 def attempt(case: Case, record: DeploymentRecord, cause: str) -> Iterator[Step]:
     """A new deployment of the same spec beside one that no longer does its work.
 
-    Never a third one, but that a server of this host which has died is none: it costs nothing and serves nobody.
+    Never a third one, but that a server of this host which has died is none: it costs nothing and serves nobody. Where
+    another one serves, which waits for this one to be ready, this one goes: else both would wait for ever.
     """
     is_dead = record.phase in (Phase.FAILED, Phase.ABSENT) and case.rules(record).capabilities.local
-    if len(case.records) > (2 if is_dead else 1):
+    if len(case.records) > (2 if is_dead else 1) and case.active not in (None, record):
+        yield from unless_busy(case, record, cause)
+    elif len(case.records) > (2 if is_dead else 1):
         yield case.hold(record, f"{cause}; another deployment is still being dealt with")
     else:
         yield from new(case, Action.REPLACE, record, cause)

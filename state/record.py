@@ -139,8 +139,8 @@ class Recorded:
     source: SourceRecord | None = None
     outputs: Mapping[str, OutputRecord] = field(default_factory=dict)
     newest_id: str = ""
-    """The highest deployment id ever recorded here, kept by the store. Lower than somebody has seen it, it proves that the
-    state was rewound. That it is higher than the id of something unknown proves nothing after that."""
+    """The highest deployment id ever recorded here, kept by the store. Lower than somebody has seen it, it proves that
+    the state was rewound. That it is higher than the id of something unknown proves nothing after that."""
 
 
 class PutDeployment(NamedTuple):

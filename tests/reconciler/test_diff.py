@@ -217,6 +217,19 @@ def test_nothing_new_is_made_where_more_of_ours_may_be_than_is_recorded() -> Non
     assert _actions(_plan(OLD, unlisted={"aws-ec2": unlisted["llamacpp"]})) == ["create"]
 
 
+@pytest.mark.parametrize("phase", [Phase.ABSENT, Phase.DEGRADED])
+def test_what_is_wanted_again_and_broken_goes_while_the_other_one_serves(phase: Phase) -> None:
+    """The file goes back to a spec whose deployment vanished meanwhile: each of the two waited for the other."""
+    broken = _one(phase, driver="aws-ec2", phase_since=LONG_AGO, ready_at=LONG_AGO, retired_at=LONG_AGO)
+    serving = _one(Phase.READY, number=2, driver="aws-ec2", of=NEW, active=True)
+    desired = wishes(wish("llm", OLD, driver="aws-ec2"))
+    plan = diff(desired, _known(broken, serving), _moment(Rules(capabilities=Capabilities())), "r1")
+    assert [(step.action, step.deployment) for step in plan.steps if step.action is not Action.WAIT] == [
+        (Action.DELETE, FIRST)
+    ]
+    assert plan.routes == {"llm": deployment_id(2)}
+
+
 def test_a_refused_model_stays_as_it_is() -> None:
     desired = wishes(refused={"llm": "unknown option"})
     serving = _one(Phase.READY, active=True)
