@@ -18,9 +18,12 @@ if TYPE_CHECKING:
     from tests.sim.world import Place, World
 
 
-def before_call(world: World, understood: bool, verb: str, driver: str, deployment: Deployment) -> None:
-    """A mutating call is about to be sent."""
+def before_call(world: World, holder: str, understood: bool, verb: str, driver: str, deployment: Deployment) -> None:
+    """A mutating call is about to be sent by `holder`."""
     name = deployment.name
+    epoch, ruling = world.leases.get(deployment.project, (0, holder))
+    if ruling != holder and world.given_at[deployment.project] < world.sent_at:
+        world.violated("S8", f"{verb} of {name} was begun by {holder} when {ruling} had lease {epoch}")
     world.calls.append((verb, driver, name))
     key = f"update {deployment.spec.digest}" if verb == "update" else verb
     if (key, name) not in world.resolved:

@@ -42,6 +42,7 @@ def put_back(world: World, copy: Snapshot, *, leases: bool) -> None:
     world.store.rewind(copy, leases=leases)
     world.rewound_at = world.scheduler.time
     world.leases = {project: (each.epoch, each.holder) for project, each in copy.claims.items()} if leases else {}
+    world.given_at = dict.fromkeys(world.leases, world.rewound_at)
     world.note(f"-- the store goes back to serial {copy.serial}")
 
 

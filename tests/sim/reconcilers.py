@@ -271,7 +271,8 @@ class SimStore:
 
     def _acquired(self, project: str, holder: str, ttl_s: float, floor: int) -> Lease:
         lease = self._store.acquire(project, holder, ttl_s, floor=floor)
-        self._process.world.leases[project] = lease.epoch, lease.holder
+        world = self._process.world
+        world.leases[project], world.given_at[project] = (lease.epoch, lease.holder), world.scheduler.time
         return lease
 
     def _committed(self, lease: Lease, changes: Sequence[Change]) -> int:
@@ -340,11 +341,11 @@ class SimDriver:
         """`deployment` is a value: what is delivered late or twice is exactly what was sent."""
 
         def send() -> Observation:
-            before_call(self._world, self._process.understood, verb, self.name, deployment)
+            before_call(self._world, self._process.name, self._process.understood, verb, self.name, deployment)
             return call(deployment)
 
         def faulted(fault: Fault) -> Observation:
-            before_call(self._world, self._process.understood, verb, self.name, deployment)
+            before_call(self._world, self._process.name, self._process.understood, verb, self.name, deployment)
             return self._gone_wrong(fault, deployment, call)
 
         return self._process.effect(verb, deployment.name, send, faulted)

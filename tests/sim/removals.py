@@ -113,8 +113,10 @@ def take_over_stamp() -> AbstractContextManager[None]:
     return _patched(Files, "claim", lambda self, stamp: None)
 
 
-def local_deadline() -> AbstractContextManager[None]:
-    return _patched(Tenure, "check", lambda self: None)
+@contextlib.contextmanager
+def local_deadline() -> Iterator[None]:
+    with _patched(Tenure, "check", lambda self: None), _patched(Tenure, "_refuse_interrupted", lambda self: None):
+        yield
 
 
 def mass_delete_guard() -> AbstractContextManager[None]:
@@ -230,7 +232,13 @@ MUTANTS: Mapping[str, Mutant] = {
         Mutant(
             "mass-delete guard", mass_delete_guard, "a file without models removes them all", ("everything_vanishes",)
         ),
-        Mutant("tombstone: readings", tombstone_reads, "one good reading is proof", ("gone_and_unreadable",)),
+        Mutant(
+            "tombstone: readings",
+            tombstone_reads,
+            "one good reading is proof",
+            ("gone_and_unreadable",),
+            ("read", Fault.UNREADABLE),
+        ),
         Mutant("tombstone: grace", tombstone_grace, "two good readings are proof at once", ("remove", "rename")),
         Mutant("bake time", bake_time, "what was replaced goes at once"),
         Mutant("ignorance waits", ignorance_waits, "what a platform does not say is absent", ("silence",)),

@@ -101,6 +101,8 @@ class World:
     """What was sent with a create, by driver and name."""
     leases: dict[str, tuple[int, str]] = field(default_factory=dict)
     """The lease given last, by project: its epoch and its holder. After a rewind, the one that the copy has."""
+    given_at: dict[str, float] = field(default_factory=dict)
+    """When that was, in virtual seconds."""
     copies: list[Snapshot] = field(default_factory=list)
     """Of the store, after each of the last commits."""
     rewinds: int = 0
