@@ -297,13 +297,6 @@ def stripped_tags(world: World) -> Iterator[float]:
     yield 60
 
 
-def stripped_while_starting(world: World) -> Iterator[float]:
-    world.commit("demo", OTHER, want())
-    yield 15
-    strip_tags(world, "llm")
-    yield 100
-
-
 def edited_files(world: World) -> Iterator[float]:
     world.commit("demo", OTHER, want(spec=A))
     yield 60
@@ -325,6 +318,6 @@ SCENARIOS: dict[str, Story] = {
         no_capacity, removed_while_in_use, failed_start, refused_model, rejected_model, source_breaks,
         gone_and_unreadable, silence, unwritable_files,
         everything_vanishes, rewound_state, rewound_while_running, lost_state, lost_while_moving, stripped_tags,
-        stripped_while_starting, edited_files,
+        edited_files,
     )
 }  # fmt: skip
