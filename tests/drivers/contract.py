@@ -14,7 +14,7 @@ from typing import Protocol
 import pytest
 
 from drivers.base import Auth, Deployment, Driver, Handling, ModelSpec, Observation, Phase
-from drivers.errors import Rejected, Taken
+from drivers.errors import Rejected
 from tests import builders
 
 OTHER_LINEAGE = "00000000-0000-4000-8000-00000000f00d"
@@ -154,7 +154,7 @@ class DriverContract:
     def test_a_stranger_under_our_name_is_refused_and_left_alone(self, harness: Harness) -> None:
         deployment = harness.deployment()
         is_untouched = harness.occupy(deployment)
-        with pytest.raises(Taken):
+        with pytest.raises(Rejected):
             harness.driver.create(deployment)
         assert harness.driver.observe(deployment).phase is Phase.ABSENT
         assert harness.driver.delete(deployment).phase is Phase.ABSENT

@@ -41,11 +41,11 @@ _PROCESS = (Fault.CRASH_BEFORE, Fault.CRASH_AFTER, Fault.PAUSE_BEFORE, Fault.PAU
 _CALL = (Fault.THROTTLE, Fault.LOST, Fault.APPLIED, Fault.DELAYED, Fault.DUPLICATE, Fault.EXPIRED)
 POSSIBLE: Mapping[str, tuple[Fault, ...]] = {
     "read": (*_PROCESS, Fault.UNREADABLE),
-    "load": (*_PROCESS, Fault.BUSY, Fault.REWOUND),
-    "acquire": (*_PROCESS, Fault.BUSY, Fault.FULL, Fault.REWOUND),
-    "renew": (*_PROCESS, Fault.BUSY, Fault.REWOUND),
+    "load": (*_PROCESS, Fault.BUSY),
+    "acquire": (*_PROCESS, Fault.BUSY, Fault.FULL),
+    "renew": (*_PROCESS, Fault.BUSY),
     "release": (*_PROCESS, Fault.BUSY),
-    "commit": (*_PROCESS, Fault.BUSY, Fault.FULL, Fault.REWOUND),
+    "commit": (*_PROCESS, Fault.BUSY, Fault.FULL),
     "observe": (*_PROCESS, Fault.THROTTLE, Fault.EXPIRED, Fault.STALE, Fault.PARTIAL),
     "create": (*_PROCESS, *_CALL, Fault.EXHAUSTED, Fault.TAKEN),
     "update": (*_PROCESS, *_CALL),

@@ -241,7 +241,13 @@ MUTANTS: Mapping[str, Mutant] = {
         ),
         Mutant("tombstone: grace", tombstone_grace, "two good readings are proof at once", ("remove", "rename")),
         Mutant("bake time", bake_time, "what was replaced goes at once"),
-        Mutant("ignorance waits", ignorance_waits, "what a platform does not say is absent", ("silence",)),
+        Mutant(
+            "ignorance waits",
+            ignorance_waits,
+            "what a platform does not say is absent",
+            (),
+            ("observe", Fault.THROTTLE),
+        ),
         Mutant("protection", protection, "the file alone protects", ("protect",)),
         Mutant(
             "running services",
