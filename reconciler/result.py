@@ -66,7 +66,9 @@ def look_again_s(
     """Seconds until something may have changed by itself."""
     waits = [HEALTH_INTERVAL_S]
     waits += [done.look_again_s if done.look_again_s is not None else MOVING_INTERVAL_S for done in applied]
-    waits += [max((step.not_before - now).total_seconds(), 0.0) for step in plan.steps if step.not_before is not None]
+    # What is overdue waits for something else than time: a source that can be read again, say.
+    until = ((step.not_before - now).total_seconds() for step in plan.steps if step.not_before is not None)
+    waits += [seconds if seconds > 0 else MOVING_INTERVAL_S for seconds in until]
     for id, record in known.deployments.items():
         hint = seen[id].look_again_s if id in seen else None
         if hint is not None:

@@ -242,6 +242,18 @@ def test_a_bad_source_is_no_evidence_of_a_removal() -> None:
     assert book.missing_reads == 1
 
 
+def test_what_is_overdue_and_waits_for_a_good_reading_is_not_looked_at_without_pause() -> None:
+    """Found by the simulator: ripe for removal, seen gone only once, and a source that could not be read for minutes."""
+    world = World(llm=SMALL, other=SMALL)
+    world.passes()
+    world.commit(other=SMALL)
+    world.engine.run_once()
+    world.repository.trouble = "compose.yaml has merge-conflict markers"
+    world.later(130)
+    assert world.engine.run_once().look_again_s >= 1.0
+    assert world.live == ["llm", "other"]
+
+
 def test_a_refused_model_stays_and_the_others_go_on() -> None:
     world = World(llm=SMALL, other=SMALL)
     world.passes()
