@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from tests.sim.faults import PROFILES, Exactly, Fault
-from tests.sim.run import Outcome, by_seed, exactly
+from tests.sim.run import MIXED, Outcome, by_seed, exactly
 from tests.sim.volume import SCENARIOS, Figures, exhaustive, seeds, timed
 
 
@@ -23,13 +23,17 @@ def main() -> int:
         bad += _tell(
             told,
             arguments.profile,
-            *timed(lambda: seeds(arguments.first, arguments.seeds, arguments.profile, arguments.jobs)),
+            *timed(lambda: seeds(arguments.first, arguments.seeds, arguments.profile, arguments.jobs, _progress)),
         )
     if arguments.exhaustive:
         names = arguments.scenarios or sorted(SCENARIOS)
         pairs, every = arguments.pairs_within, arguments.every
-        found = timed(lambda: exhaustive(names, arguments.jobs, pairs_within=pairs, every=every))
-        bad += _tell(f"single faults of {len(names)} scenarios", None, *found)
+        found = timed(lambda: exhaustive(names, arguments.jobs, pairs_within=pairs, every=every, told=_progress))
+        bad += _tell(
+            f"single faults of {len(names)} scenarios" + f", crash pairs at most {pairs} effects apart" * bool(pairs),
+            None,
+            *found,
+        )
     return 1 if bad else 0
 
 
@@ -37,7 +41,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.sim", description=__doc__)
     parser.add_argument("--seeds", type=int, default=0, help="how many seeded schedules")
     parser.add_argument("--first", type=int, default=0, help="the first seed")
-    parser.add_argument("--profile", choices=sorted(PROFILES), default="rough")
+    parser.add_argument("--profile", choices=[*sorted(PROFILES), MIXED], default="rough")
     parser.add_argument("--jobs", type=int, default=1, help="processes side by side")
     parser.add_argument("--seed", type=int, help="run this one again and print its trace")
     parser.add_argument("--exhaustive", action="store_true", help="every fault at every effect, one at a time")
@@ -46,6 +50,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--every", type=int, default=1, help="of the exhaustive part, every n-th run")
     parser.add_argument("scenarios", nargs="*", help="for the exhaustive part; all without any")
     return parser.parse_args()
+
+
+def _progress(line: str) -> None:
+    print(f"  … {line}", file=sys.stderr, flush=True)
 
 
 def _replay(outcome: Outcome) -> int:

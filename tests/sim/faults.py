@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import random
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -128,15 +130,31 @@ class Recording:
         return None
 
 
+REPEATS = 6
+"""So many passes of the same kinds of effects are disturbed; more of them, as while a platform is silent, are alike."""
+
+
 def single_faults(kinds: Sequence[str]) -> list[Exactly]:
     """Every fault at every effect of a trace, one at a time."""
-    return [Exactly({number: fault}) for number, kind in enumerate(kinds) for fault in POSSIBLE[kind]]
+    return [Exactly({number: fault}) for number in _unlike(kinds) for fault in POSSIBLE[kinds[number]]]
 
 
 def crash_pairs(kinds: Sequence[str], within: int) -> list[Exactly]:
     """Two crashes at every pair of effects that are at most `within` apart."""
     return [
         Exactly({first: Fault.CRASH_AFTER, second: Fault.CRASH_BEFORE})
-        for first in range(len(kinds))
+        for first in _unlike(kinds)
         for second in range(first + 1, min(first + 1 + within, len(kinds)))
     ]
+
+
+def _unlike(kinds: Sequence[str]) -> list[int]:
+    """The numbers of all effects but those of passes that came `REPEATS` times before. A pass begins with reading."""
+    begins = [number for number, kind in enumerate(kinds) if kind == "read"]
+    times: Counter[tuple[str, ...]] = Counter()
+    numbers: list[int] = []
+    for first, end in itertools.pairwise([0, *begins, len(kinds)]):
+        times[tuple(kinds[first:end])] += 1
+        if times[tuple(kinds[first:end])] <= REPEATS:
+            numbers.extend(range(first, end))
+    return numbers

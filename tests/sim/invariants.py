@@ -61,6 +61,7 @@ def after_effect(world: World) -> None:
         seen[driver] = len(platform.journal)
     _numbers(world)
     _strangers(world)
+    world.meter()
     for place in world.places.values():
         _fence(world, place)
     world.look()

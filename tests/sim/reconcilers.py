@@ -15,9 +15,10 @@ from reconciler.errors import ReconcilerError, SourceError
 from reconciler.manner import Manner
 from reconciler.ports import Ports
 from reconciler.reading import Reading
+from reconciler.result import HEALTH_INTERVAL_S
 from reconciler.stamp import Stamp
 from reconciler.write import NotWritten
-from state.record import Change, DeploymentRecord, PutDeployment, Recorded
+from state.record import Change, DeploymentRecord, DropDeployment, PutDeployment, Recorded
 from state.store import Fenced, Held, Lease, StateBusy, StateError, StateFull
 from tests.sim.faults import Fault
 from tests.sim.invariants import after_commit, after_effect, after_resolving, after_write, before_call
@@ -130,6 +131,9 @@ class SimProcess(Process):
         finally:
             after_effect(self.world)
 
+    def concerns(self, place: str) -> bool:
+        return place == self.place_name
+
     def between(self, part: str) -> None:
         def lost(fault: Fault) -> None:
             raise Ambiguous("timed out half way")
@@ -146,7 +150,8 @@ class SimProcess(Process):
     def _pass(self) -> float:
         engine = self.engine
         try:
-            return engine.run_once().look_again_s
+            look_again_s = engine.run_once().look_again_s
+            return look_again_s if look_again_s < HEALTH_INTERVAL_S else self.world.idle_s
         except Held:
             return _STAND_BY_S
         except Fenced:
@@ -282,6 +287,9 @@ class SimStore:
         for change in changes:
             if isinstance(change, PutDeployment):
                 self._remember(change.record)
+                self._process.world.recorded[change.record.deployment.id] = change.record.deployment.name
+            elif isinstance(change, DropDeployment):
+                self._process.world.recorded.pop(change.id, None)
         return serial
 
     def _remember(self, record: DeploymentRecord) -> None:
@@ -307,12 +315,13 @@ class SimDriver:
 
     def observe_many(self, deployments: Sequence[Deployment]) -> Mapping[str, Observation]:
         def asked() -> Mapping[str, Observation]:
-            self._world.keep_copy(self.name)
-            return self._driver.observe_many(deployments)
+            seen = self._driver.observe_many(deployments)
+            self._world.answered(self.name, seen)
+            return seen
 
         def faulted(fault: Fault) -> Mapping[str, Observation]:
             if fault is Fault.STALE:
-                return FakeDriver(self._world.stale(self.name)).observe_many(deployments)
+                return self._world.stale(self.name, self._driver.observe_many(deployments))
             if fault is Fault.PARTIAL:
                 return {id: seen for id, seen in asked().items() if self._world.rng.random() < 0.5}
             raise Denied("credentials expired") if fault is Fault.EXPIRED else Unavailable("throttled")

@@ -15,6 +15,9 @@ from tests.sim.world import World
 
 CONVERGE_WITHIN_S = 2 * 3600.0
 """Virtual seconds after the faults: settle times of what is still on its way, back-off for capacity, bake times."""
+MIXED = "mixed"
+"""The profile of which each seed has another one."""
+_MIXTURE = (*["rough"] * 7, "calm", "calm", "storm")
 QUIET_S = 60.0
 """How long nothing may happen any more afterwards (L2)."""
 
@@ -29,6 +32,8 @@ class Outcome:
     faults: int
     took_s: float
     """Virtual seconds from the end of the faults until all was well."""
+    orphans_usd: float
+    """What ran without being in the record has cost."""
     violations: tuple[str, ...] = ()
     trace: tuple[str, ...] = field(default=())
     how: str = ""
@@ -52,6 +57,7 @@ def tell(
     died_frees, roll_out, running = rng.random() < 0.5, rng.random() < 0.7, rng.random() < 0.8
     flavours = rng.choice(sorted(FLAVOURS)), rng.choice(sorted(FLAVOURS))
     world = World(seed, chooser, died_frees=died_frees, roll_out=roll_out, running=running, flavours=flavours)
+    world.idle_s = rng.choice((10.0, 40.0, 40.0))
     world.trace = [] if traced else None
     many = reconcilers or rng.choice((2, 2, 3))
     story = told(world)
@@ -74,6 +80,8 @@ def tell(
 def by_seed(seed: int, profile: str, *, traced: bool = False) -> Outcome:
     """The run that a seed stands for: its scenario, and faults by chance."""
     names = sorted(SCENARIOS)
+    if profile == MIXED:
+        profile = _MIXTURE[seed // len(names) % len(_MIXTURE)]
     rng = random.Random(f"{seed}/{profile}")
     return run(names[seed % len(names)], seed, ByChance(PROFILES[profile], rng), traced=traced)
 
@@ -98,7 +106,14 @@ def _conclude(world: World, scenario: str, seed: int) -> Outcome:
         _idle(world)
     world.close()
     return Outcome(
-        scenario, seed, world.effects, world.faults, took_s, tuple(world.violations), tuple(world.trace or ())
+        scenario=scenario,
+        seed=seed,
+        effects=world.effects,
+        faults=world.faults,
+        took_s=took_s,
+        orphans_usd=world.orphans_usd,
+        violations=tuple(world.violations),
+        trace=tuple(world.trace or ()),
     )
 
 

@@ -31,6 +31,10 @@ class Process:
         self.dead = False
         self.stopped_until = 0.0
 
+    def concerns(self, place: str) -> bool:
+        """Whether it works on this project."""
+        return False
+
     def between(self, part: str) -> None:
         """It is about to make, or take away, the next part of something."""
 
@@ -66,6 +70,8 @@ class Scheduler:
     _numbers: Any = field(default_factory=itertools.count)
     _main: Any = field(default_factory=greenlet.getcurrent)
     current: Task | None = None
+    _died: bool = False
+    """Whether somebody died who is not buried yet."""
 
     def at(self, time: float, act: Callable[[], None]) -> None:
         """Something that happens in the world by itself."""
@@ -94,7 +100,7 @@ class Scheduler:
             raise Killed
 
     def kill(self, process: Process) -> None:
-        process.dead = True
+        process.dead = self._died = True
 
     def last_echo(self) -> float:
         """When the last one that is stopped now goes on, or the last late call arrives."""
@@ -104,18 +110,34 @@ class Scheduler:
     def run_until(self, end: float, stop: Callable[[], bool] = lambda: False) -> None:
         """Let things happen until `end` (virtual seconds), or until `stop` says so between two effects."""
         while not stop():
-            self.bury()
-            due = min((task.due_at for task in self.tasks), default=math.inf)
-            soonest = min(due, self._later[0][0]) if self._later else due
-            if max(soonest, self.time) > end:
+            if self._died:
+                self.bury()
+            soonest, ready = self._next()
+            later = self._later[0][0] if self._later else math.inf
+            if max(min(soonest, later), self.time) > end:
                 self.time = end
                 return
-            self.time = max(self.time, soonest)
-            if self._later and self._later[0][0] <= self.time:
+            self.time = max(self.time, min(soonest, later))
+            if later <= self.time:
                 heapq.heappop(self._later)[2]()
                 continue
-            ready = [task for task in self.tasks if task.due_at <= self.time]
             self._go_on(self.rng.choice(ready) if len(ready) > 1 else ready[0])
+
+    def _next(self) -> tuple[float, list[Task]]:
+        """When somebody may go on, and who: the soonest, and all who could by now."""
+        soonest, ready = math.inf, []
+        for task in self.tasks:
+            due = task.due_at
+            if due <= self.time:
+                if soonest > self.time:
+                    ready = []
+                soonest = self.time
+                ready.append(task)
+            elif due < soonest:
+                soonest, ready = due, [task]
+            elif due == soonest:
+                ready.append(task)
+        return soonest, ready
 
     def _go_on(self, task: Task) -> None:
         self.current = task
@@ -124,6 +146,7 @@ class Scheduler:
 
     def bury(self) -> None:
         """Unwind the strands of dead processes; nothing that they try on the way has an effect."""
+        self._died = False
         for task in [task for task in self.tasks if task.strand.dead or task.process.dead]:
             self.tasks.remove(task)
             if task.strand and not task.strand.dead:

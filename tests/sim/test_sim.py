@@ -62,3 +62,10 @@ def test_a_mutant_leaves_nothing_behind() -> None:
     for mechanism in MUTANTS:
         maimed(mechanism, 1)
     assert by_seed(7, "rough", traced=True) == before
+
+
+def test_what_runs_unrecorded_is_metered() -> None:
+    """Without the intent, what was made by a call whose answer got lost costs money and nobody knows."""
+    outcomes = [maimed("intent write, unseen", seed) for seed in range(20)]
+    assert sum(outcome.orphans_usd for outcome in outcomes) > 0
+    assert by_seed(7, "rough").orphans_usd == 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,6 +15,15 @@ from tests.sim.run import Outcome, by_seed, exactly, run
 from tests.sim.scenarios import SCENARIOS
 
 _CHUNK = 20
+TELL_EVERY_S = 5.0
+Telling = Callable[[str], None]
+"""Called now and then with how far it is."""
+
+
+def silently(line: str) -> None:
+    """Tells nobody."""
+
+
 Work = TypeVar("Work")
 
 
@@ -26,6 +35,7 @@ class Figures:
     effects: int = 0
     faults: int = 0
     slowest_s: float = 0.0
+    orphans_usd: float = 0.0
     broken: Counter[str] = field(default_factory=Counter)
     """Runs in which a rule was broken, by rule."""
     bad: list[Outcome] = field(default_factory=list)
@@ -35,6 +45,7 @@ class Figures:
         self.effects += outcome.effects
         self.faults += outcome.faults
         self.slowest_s = max(self.slowest_s, outcome.took_s)
+        self.orphans_usd += outcome.orphans_usd
         self.broken.update({text.partition(":")[0] for text in outcome.violations})
         leaked = any("leak:" in text for text in outcome.violations)
         self.broken["leak"] += leaked
@@ -50,18 +61,21 @@ class Figures:
         yield f"deletes in use    {self.broken['S4']:>12,}"
         yield f"foreign deletes   {self.broken['S3']:>12,}"
         yield f"not converged     {self.broken['L1'] + self.broken['L2']:>12,}"
+        yield f"$ of orphans      {self.orphans_usd:>12,.2f} (at $1 an hour each)"
         yield f"slowest recovery  {self.slowest_s:>10,.0f} s (virtual, from the last fault)"
         for rule, count in sorted(self.broken.items()):
             if count and rule != "leak":
                 yield f"  {rule} broken in {count:,} schedules"
 
 
-def seeds(first: int, count: int, profile: str, jobs: int) -> Figures:
+def seeds(first: int, count: int, profile: str, jobs: int, told: Telling = silently) -> Figures:
     """Runs of consecutive seeds."""
-    return _gather(partial(by_seed, profile=profile), range(first, first + count), jobs)
+    return _gather(partial(by_seed, profile=profile), range(first, first + count), jobs, told)
 
 
-def exhaustive(names: Iterable[str], jobs: int, *, pairs_within: int = 0, every: int = 1) -> Figures:
+def exhaustive(
+    names: Iterable[str], jobs: int, *, pairs_within: int = 0, every: int = 1, told: Telling = silently
+) -> Figures:
     """Every single fault at every effect of the undisturbed run of these scenarios, and pairs of crashes at effects
     that lie at most `pairs_within` apart; of all these, every n-th."""
     work = []
@@ -69,7 +83,7 @@ def exhaustive(names: Iterable[str], jobs: int, *, pairs_within: int = 0, every:
         kinds = trace_of(name)
         cases = single_faults(kinds) + (crash_pairs(kinds, pairs_within) if pairs_within else [])
         work += [(name, case) for case in cases]
-    return _gather(_exactly, work[::every], jobs)
+    return _gather(_exactly, work[::every], jobs, told)
 
 
 def trace_of(name: str) -> list[str]:
@@ -84,16 +98,22 @@ def _exactly(case: tuple[str, Exactly]) -> Outcome:
     return exactly(name, chooser)
 
 
-def _gather(one: Callable[[Work], Outcome], work: Iterable[Work], jobs: int) -> Figures:
-    figures = Figures()
-    if jobs == 1:
-        for each in work:
-            figures.add(one(each))
-        return figures
-    with ProcessPoolExecutor(jobs) as pool:
-        for outcome in pool.map(one, work, chunksize=_CHUNK):
-            figures.add(outcome)
+def _gather(one: Callable[[Work], Outcome], work: Collection[Work], jobs: int, told: Telling) -> Figures:
+    figures, told_at = Figures(), time.monotonic()
+    for outcome in _outcomes(one, work, jobs):
+        figures.add(outcome)
+        if time.monotonic() - told_at >= TELL_EVERY_S:
+            told_at = time.monotonic()
+            told(f"{figures.schedules:,} of {len(work):,} schedules, {sum(figures.broken.values()):,} rules broken")
     return figures
+
+
+def _outcomes(one: Callable[[Work], Outcome], work: Iterable[Work], jobs: int) -> Iterator[Outcome]:
+    if jobs == 1:
+        yield from map(one, work)
+        return
+    with ProcessPoolExecutor(jobs) as pool:
+        yield from pool.map(one, work, chunksize=_CHUNK)
 
 
 def timed(what: Callable[[], Figures]) -> tuple[Figures, float]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from drivers.base import Capabilities, Deployment, ModelSpec
+from drivers.base import Capabilities, Deployment, ModelSpec, Observation, Phase
 from drivers.fake import FLAVOURS, FakePlatform, PartsPlatform, Thing
 from reconciler.desired import DesiredModel
 from reconciler.errors import SourceError
@@ -78,6 +78,7 @@ class World:
     roll_out: bool = True
     running: bool = True
     flavours: tuple[str, str] = ("plain", "plain")
+    idle_s: float = 10.0
     rng: random.Random = field(init=False)
     scheduler: Scheduler = field(init=False)
     store: MemoryStore = field(init=False)
@@ -117,7 +118,14 @@ class World:
     violations: list[str] = field(default_factory=list)
     seen: dict[str, int] = field(default_factory=dict)
     """How much of each platform's journal was judged."""
-    stale_copies: dict[str, list[tuple[float, dict[str, Thing]]]] = field(default_factory=dict)
+    answers: dict[str, list[tuple[float, Mapping[str, Observation]]]] = field(default_factory=dict)
+    """What each platform said lately, and when."""
+    recorded: dict[str, str] = field(default_factory=dict)
+    """Names of all deployments that are in the record, by id."""
+    orphans_usd: float = 0.0
+    """What ran and was not in the record has cost so far."""
+    _metered: tuple[float, float] = (0.0, 0.0)
+    """When the meter was read last, and what orphans cost since then, per hour."""
 
     def __post_init__(self) -> None:
         self.rng = random.Random(self.seed)
@@ -189,8 +197,15 @@ class World:
             there = self.places[place] = Place(place, files, Containers(files, self.running), reading)
         there.reading = reading
         there.protected |= {key for key, model in desired.models.items() if model.protected}
+        self.hint(place)
         there.commits.append((self.scheduler.time, dict(desired.judged)))
         self.note(f"-- commit {number} of {place}: {', '.join(sorted(desired.judged)) or 'nothing'}")
+
+    def hint(self, place: str) -> None:
+        """The checkout changed: whoever is asleep looks soon, as the watcher of the service makes it."""
+        for task in self.scheduler.tasks:
+            if task.name == "passes" and task.process.concerns(place):
+                task.wake_at = min(task.wake_at, self.scheduler.time + self.rng.uniform(0.0, 3.0))
 
     def in_the_console(self, model: str) -> None:
         """Somebody deletes the things of a model by hand."""
@@ -240,6 +255,14 @@ class World:
         self.resolved.add((f"update {record.deployment.spec.digest}", name))
         return news
 
+    def meter(self) -> None:
+        """Read the meter of what runs and is in no record."""
+        now, known = self.scheduler.time, set(self.recorded.values())
+        since, usd_per_hour = self._metered
+        self.orphans_usd += (now - since) / 3600 * usd_per_hour
+        orphans = (self.platforms[driver].usd_per_hour for driver, name, _ in self.live() if name not in known)
+        self._metered = (now, sum(orphans))
+
     def note(self, text: str) -> None:
         if self.trace is not None:
             self.trace.append(f"{self.scheduler.time:9.2f}  {text}")
@@ -255,22 +278,22 @@ class World:
         self.scheduler.bury()
 
     def look(self) -> None:
-        """Note what the files say at this moment, and keep copies of the platforms for stale answers."""
+        """Note what the files say at this moment."""
         for place in self.places.values():
             for url in place.files.urls():
                 place.last_mentioned[url] = self.scheduler.time
 
-    def stale(self, driver: str) -> FakePlatform:
-        """A platform as it was up to a minute ago."""
-        copies = self.stale_copies.get(driver, [])
-        things = self.rng.choice(copies)[1] if copies else self.platforms[driver].things
-        return replace(self.platforms[driver], things={name: replace(thing) for name, thing in things.items()})
+    def answered(self, driver: str, seen: Mapping[str, Observation]) -> None:
+        """A platform gave this answer just now."""
+        recent = [answer for answer in self.answers.get(driver, ())[-4:] if answer[0] > self.scheduler.time - 60]
+        self.answers[driver] = [*recent, (self.scheduler.time, seen)]
 
-    def keep_copy(self, driver: str) -> None:
-        self.platforms[driver].tidy()
-        things = {name: replace(thing) for name, thing in self.platforms[driver].things.items()}
-        copies = [copy for copy in self.stale_copies.get(driver, []) if copy[0] > self.scheduler.time - 60]
-        self.stale_copies[driver] = [*copies[-4:], (self.scheduler.time, things)]
+    def stale(self, driver: str, now: Mapping[str, Observation]) -> Mapping[str, Observation]:
+        """What a platform said up to a minute ago, of all that is asked about; what nobody had asked about then was
+        not there yet."""
+        answers = self.answers.get(driver, ())
+        then = self.rng.choice(answers)[1] if answers else now
+        return {id: then.get(id, Observation(phase=Phase.ABSENT)) for id in now}
 
 
 def describe(spec: ModelSpec) -> str:
