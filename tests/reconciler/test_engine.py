@@ -243,7 +243,7 @@ def test_a_bad_source_is_no_evidence_of_a_removal() -> None:
 
 
 def test_what_is_overdue_and_waits_for_a_good_reading_is_not_looked_at_without_pause() -> None:
-    """Found by the simulator: ripe for removal, seen gone only once, and a source that could not be read for minutes."""
+    """Found by the simulator: ripe for removal, seen gone only once, and a source that was not readable for long."""
     world = World(llm=SMALL, other=SMALL)
     world.passes()
     world.commit(other=SMALL)
