@@ -154,8 +154,8 @@ class Engine:
         known = refresh(recorded, seen, now())
         if fresh:  # only a good reading is evidence that a model is gone
             known = note_wanted(known, {*reading.desired.models, *reading.desired.refused}, now())
-            known = _protect(known, reading)
-        return known, seen
+        # Whatever is acted upon protects, also a reading that could not be repeated just now.
+        return _protect(known, reading), seen
 
     def _remember(self, recorded: Recorded, known: Recorded, fresh: Reading | None) -> None:
         """Make the evidence durable before anything is decided on it."""

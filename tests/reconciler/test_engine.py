@@ -435,6 +435,20 @@ def _commits_of_a_replacement(_: None) -> int:
     return world.store.load("demo").serial - before
 
 
+def test_a_reading_that_could_not_be_repeated_protects_all_the_same() -> None:
+    """What is created on the last good reading is protected as that asks for (found by the simulator)."""
+    world = World()
+    asked = Option("cloud.protect", "true", True, place(), Level.MODEL)
+    world.commit(wish("llm", SMALL, driver="fake", options={"cloud.protect": asked}), other=SMALL)
+    world.files.foreign = True
+    with pytest.raises(Refused):
+        world.engine.run_once()
+    world.files.foreign, world.repository.trouble = False, "compose.yaml is empty"
+    world.engine.run_once()
+    assert world.verbs() == ["create", "create"]
+    assert world.store.load("demo").models["llm"].protected
+
+
 def test_protection_outlives_the_file_that_asked_for_it() -> None:
     world = World(other=SMALL)
     asked = Option("cloud.protect", "true", True, place(), Level.MODEL)

@@ -41,6 +41,8 @@ def restore(world: World, copy: Snapshot) -> None:
 def put_back(world: World, copy: Snapshot, *, leases: bool) -> None:
     world.store.rewind(copy, leases=leases)
     world.rewound_at = world.scheduler.time
+    there = (record.deployment for place in world.places for record in world.store.load(place).deployments.values())
+    world.recorded = {deployment.id: deployment.name for deployment in there}
     world.leases = {project: (each.epoch, each.holder) for project, each in copy.claims.items()} if leases else {}
     world.given_at = dict.fromkeys(world.leases, world.rewound_at)
     world.note(f"-- the store goes back to serial {copy.serial}")

@@ -18,7 +18,7 @@ from reconciler.reading import Reading
 from reconciler.result import HEALTH_INTERVAL_S
 from reconciler.stamp import Stamp
 from reconciler.write import NotWritten
-from state.record import Change, DeploymentRecord, DropDeployment, PutDeployment, Recorded
+from state.record import Change, DeploymentRecord, DropDeployment, PutDeployment, PutModel, Recorded
 from state.store import Fenced, Held, Lease, StateBusy, StateError, StateFull
 from tests.sim.faults import Fault
 from tests.sim.invariants import after_commit, after_effect, after_resolving, after_write, before_call
@@ -51,6 +51,8 @@ class SimProcess(Process):
         """For how long the present effect was held up, so that nothing could be checked in between."""
         self.understood = False
         """Whether it ever read the source in a good state."""
+        self.protecting: set[str] = set()
+        """Models that its last good reading protects; what is done on that reading protects them for good."""
         self.engine = self._engine()
 
     def begin(self, delay_s: float) -> None:
@@ -222,6 +224,7 @@ class SimReader:
 
         reading = self.process.effect("read", self.place.name, self.place.read, unreadable)
         self.process.understood, self.process.read_at = True, self.process.world.scheduler.time
+        self.process.protecting = {key for key, model in reading.desired.models.items() if model.protected}
         return reading
 
     def recall(self) -> Reading | None:
@@ -290,6 +293,8 @@ class SimStore:
                 self._process.world.recorded[change.record.deployment.id] = change.record.deployment.name
             elif isinstance(change, DropDeployment):
                 self._process.world.recorded.pop(change.id, None)
+            elif isinstance(change, PutModel) and change.record.protected:
+                self._process.world.places[lease.project].protected.add(change.record.key)
         return serial
 
     def _remember(self, record: DeploymentRecord) -> None:
@@ -350,14 +355,19 @@ class SimDriver:
         """`deployment` is a value: what is delivered late or twice is exactly what was sent."""
 
         def send() -> Observation:
-            before_call(self._world, self._process.name, self._process.understood, verb, self.name, deployment)
+            self._before(verb, deployment)
             return call(deployment)
 
         def faulted(fault: Fault) -> Observation:
-            before_call(self._world, self._process.name, self._process.understood, verb, self.name, deployment)
+            self._before(verb, deployment)
             return self._gone_wrong(fault, deployment, call)
 
         return self._process.effect(verb, deployment.name, send, faulted)
+
+    def _before(self, verb: str, deployment: Deployment) -> None:
+        process = self._process
+        process.world.places[process.place_name].protected |= process.protecting
+        before_call(self._world, process.name, process.understood, verb, self.name, deployment)
 
     def _gone_wrong(
         self, fault: Fault, deployment: Deployment, call: Callable[[Deployment], Observation]

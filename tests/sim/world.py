@@ -50,7 +50,8 @@ class Place:
     highest_written: int = 0
     """The highest lease ever seen on the files."""
     protected: set[str] = field(default_factory=set)
-    """Models that were ever protected."""
+    """Models that were ever protected, durably or by a reading that somebody acted on. A commit that nobody saw
+    protects none."""
     readings_without: dict[str, int] = field(default_factory=dict)
     """Good readings in a row, by anybody, that did not have a model which an earlier one had."""
     highest_ruling: int = 0
@@ -196,7 +197,6 @@ class World:
             files = Files(f"/values/{place}/app.env")
             there = self.places[place] = Place(place, files, Containers(files, self.running), reading)
         there.reading = reading
-        there.protected |= {key for key, model in desired.models.items() if model.protected}
         self.hint(place)
         there.commits.append((self.scheduler.time, dict(desired.judged)))
         self.note(f"-- commit {number} of {place}: {', '.join(sorted(desired.judged)) or 'nothing'}")
