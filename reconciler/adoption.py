@@ -43,11 +43,13 @@ def forgotten(events: Iterable[tuple[int, Event]]) -> frozenset[str]:
     return frozenset(event.deployment for _, event in events if event.kind == FORGOTTEN)
 
 
-def adopt(recorded: Recorded, owned: Owned, now: datetime, gone: Collection[str] = ()) -> Recorded:
+def adopt(
+    recorded: Recorded, owned: Owned, now: datetime, gone: Collection[str] = (), *, grace_s: float = GRACE_S
+) -> Recorded:
     """The record with everything of this project in it that was found and is not there yet. `gone` are ids that
-    were deleted and forgotten before: those are to be deleted again."""
+    were deleted and forgotten before: those are to be deleted again, after the grace (seconds)."""
     found = {
-        id: _returned(driver, deployment, now) if id in gone else _adopted(driver, deployment, now)
+        id: _returned(driver, deployment, now, grace_s) if id in gone else _adopted(driver, deployment, now)
         for id, (driver, deployment) in unknown(recorded, owned).items()
     }
     return replace(recorded, deployments={**recorded.deployments, **found}) if found else recorded
@@ -92,11 +94,11 @@ def _adopted(driver: str, deployment: Deployment, now: datetime) -> DeploymentRe
     )
 
 
-def _returned(driver: str, deployment: Deployment, now: datetime) -> DeploymentRecord:
+def _returned(driver: str, deployment: Deployment, now: datetime, grace_s: float) -> DeploymentRecord:
     return replace(
         _adopted(driver, deployment, now),
         intent=Intent.DELETE,
         adopted=False,
         failure="it was deleted and forgotten before; a call that was sent earlier arrived late",
-        next_call_at=now + timedelta(seconds=GRACE_S),
+        next_call_at=now + timedelta(seconds=grace_s),
     )

@@ -53,7 +53,7 @@ class Inventory:
             return recorded
         now = self._ports.clock.now()
         gone = forgotten(self._store.events(recorded.project, limit=KEPT_EVENTS))
-        known = adopt(recorded, owned, now, gone)
+        known = adopt(recorded, owned, now, gone, grace_s=self._manner.sweep_grace_s)
         changes = tuple(adoption_changes(recorded, known, now))
         self._tenure.commit(*changes)
         for event in (change.event for change in changes if isinstance(change, Append)):

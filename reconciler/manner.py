@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from reconciler.moment import Removals, Rules
 from reconciler.policy import Policy
-from reconciler.sweep import EVERY_S
+from reconciler.sweep import EVERY_S, GRACE_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +20,8 @@ class Manner:
     lease_ttl_s: float = 60.0
     sweep_every_s: float = EVERY_S
     """How often every platform is asked what it has of ours."""
+    sweep_grace_s: float = GRACE_S
+    """For how long something that came back after it was forgotten is left alone."""
     roll_out: bool = False
     removals: Removals = Removals.RIPEN
     forced: bool = False

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.policy import Policy
-from reconciler.sweep import AGAIN_S, EVERY_S
+from reconciler.sweep import AGAIN_S, EVERY_S, GRACE_S
 
 if TYPE_CHECKING:
     from reconciler.sections import Section
@@ -77,6 +77,8 @@ class Timing(NamedTuple):
     lease_ttl_s: float = 60.0
     sweep_interval_s: float = EVERY_S
     """How often every platform is asked what it has of ours."""
+    sweep_grace_s: float = GRACE_S
+    """For how long something that came back after it was forgotten is left alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -288,6 +290,7 @@ def _timing(section: Section) -> Timing:
         cloud_removal_grace_s=section.seconds("cloud_removal_grace", standard.cloud_removal_grace_s),
         lease_ttl_s=section.seconds("lease_ttl", standard.lease_ttl_s, least=MIN_LEASE_TTL_S),
         sweep_interval_s=section.seconds("sweep_interval", standard.sweep_interval_s, least=AGAIN_S),
+        sweep_grace_s=section.seconds("sweep_grace", standard.sweep_grace_s),
     )
     section.end()
     return result

@@ -22,6 +22,7 @@ TIMING = {
     "cloud_removal_grace": "0s",
     "local_bake": "0s",
     "local_removal_grace": "0s",
+    "sweep_grace": "0s",
 }
 """Nobody's patience is waited for."""
 _METADATA = "Metadata-Version: 2.1\nName: loopback-cloud\nVersion: 1.0\n"

@@ -100,6 +100,7 @@ def engine_for(
                 holder=holder(),
                 lease_ttl_s=settings.timing.lease_ttl_s,
                 sweep_every_s=settings.timing.sweep_interval_s,
+                sweep_grace_s=settings.timing.sweep_grace_s,
                 roll_out=getattr(arguments, "roll_out", False),
                 removals=Removals.CONFIRMED if confirmed else Removals.HELD,
                 forced=arguments.force,

@@ -123,6 +123,7 @@ def _follow(project: ProjectSettings, settings: Settings, store: Store, drivers:
         holder=holder(),
         lease_ttl_s=settings.timing.lease_ttl_s,
         sweep_every_s=settings.timing.sweep_interval_s,
+        sweep_grace_s=settings.timing.sweep_grace_s,
         roll_out=project.roll_out,
     )
     launch = LaunchWords(environment=os.environ, env_files=project.env_files, profiles=project.profiles)

@@ -299,7 +299,7 @@ def test_a_pull_that_failed_fails_the_deployment_with_its_reason(platform: Llama
 
 def test_a_model_that_cannot_fit_is_refused_with_the_numbers(platform: Llamas) -> None:
     deployment = platform.deployment(context_size=2_000_000_000)
-    with pytest.raises(Exhausted, match=r"needs about .* GB .*lower context_size"):
+    with pytest.raises(Rejected, match=r"needs about .* GB .*lower context_size"):
         platform.driver.create(deployment)
     assert platform.things(deployment) == 0
     assert platform.driver.observe(deployment).phase is Phase.ABSENT

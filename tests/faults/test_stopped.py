@@ -58,6 +58,13 @@ def written(lab: CrashLab) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in paths}
 
 
+def said_to_services(lab: CrashLab) -> dict[str, list[bytes]]:
+    """What is written for services, without our own stamps."""
+    return {
+        path: [line for line in text.splitlines() if not line.startswith(b"#")] for path, text in written(lab).items()
+    }
+
+
 @pytest.mark.parametrize("point", BETWEEN_EFFECTS)
 def test_one_that_slept_through_its_lease_writes_nothing_and_calls_nothing(lab: CrashLab, point: str) -> None:
     with stopped_at(lab, point) as sleeper:
@@ -74,18 +81,30 @@ def test_one_that_slept_through_its_lease_writes_nothing_and_calls_nothing(lab: 
 
 @pytest.mark.parametrize("point", ["before-create-intent", "before-switch", "before-delete-intent"])
 def test_a_service_that_slept_through_its_lease_notices_and_stands_by(lab: CrashLab, point: str) -> None:
+    while not slept_and_noticed(lab, point):
+        lab.begin()
+    assert lab.faults() == ()
+
+
+def slept_and_noticed(lab: CrashLab, point: str) -> bool:
+    """Whether it could be tried: a stop that catches another thread of the service with the database in its hand keeps
+    everybody away until it wakes, and says nothing about what it does then."""
     lab.lab.environment["CMR_STOP_AT"] = point
     with lab.lab.serve() as service:
         until_stopped(service.process.pid, point)
         del lab.lab.environment["CMR_STOP_AT"]
         lab.say(NEWER)
-        assert take_over(lab).returncode == 0
-        before = written(lab), lab.record(), lab.cloud.world()
+        done = take_over(lab)
+        if "is in use by another process" in done.stderr:
+            return False
+        assert done.returncode == 0, done.stdout + done.stderr
+        # Once it has noticed, it may take the lease again, which is free by then: new stamps, and nothing else.
+        before = said_to_services(lab), lab.cloud.world()
         service.process.send_signal(signal.SIGCONT)
         wait_for("it notices", lambda: "no longer current" in lab.lab.log.read_text(encoding="utf-8"), within_s=30)
-        assert (written(lab), lab.record(), lab.cloud.world()) == before
+        assert (said_to_services(lab), lab.cloud.world()) == before
         assert service.stop() == 0
-    assert lab.faults() == ()
+    return True
 
 
 @pytest.mark.parametrize(
