@@ -30,7 +30,8 @@ def as_state_error(exc: sqlite3.Error, database: Path) -> StateError:
         return _damaged(database, "a text in it is none")
     code = getattr(exc, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
     match code:
-        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED | sqlite3.SQLITE_PROTOCOL:
+            # "Locking protocol" is what it says when somebody keeps the write-ahead log's own locks for too long.
             return StateBusy(f"the state {database} is in use by another process; try again in a moment")
         case sqlite3.SQLITE_FULL:
             return _full(database)

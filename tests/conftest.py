@@ -32,11 +32,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests with real model servers or containers run one after the other, on one worker: two servers at a time are
-    slower on two cores than one after the other, and the engine is one for all, with one project of a name. The other
-    worker does the rest. A second group mark beside this one would make a group of its own."""
+    """Tests with real model servers or containers, and those that look at what of them is there, run one after the
+    other, on one worker: two servers at a time are slower on two cores than one after the other, and the engine is one
+    for all, with one project of a name. The other worker does the rest. A second group mark beside this one would make
+    a group of its own."""
     for item in items:
-        if item.get_closest_marker("llama") or item.get_closest_marker("docker"):
+        if any(item.get_closest_marker(name) for name in ("llama", "docker", "host")):
             item.add_marker(pytest.mark.xdist_group("real"))
 
 

@@ -21,7 +21,7 @@ from infra.lab import wait_for
 from tests.faults.disks import fill, free, small_disk
 from tests.faults.stopping import stopped_at, wake
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.host, pytest.mark.timeout(120)]
 
 
 @pytest.fixture

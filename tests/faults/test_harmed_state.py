@@ -20,7 +20,7 @@ from state.backup import backup_if_due
 from state.sqlite import SqliteStore
 from tests.builders import NOON
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.host, pytest.mark.timeout(300)]
 PAGE = 4096
 
 

@@ -15,7 +15,7 @@ import pytest
 from infra.cloud.crashes import CHANGES, CrashLab, Way
 from reconciler.crashpoints import CRASHED
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.host, pytest.mark.timeout(300)]
 
 
 @pytest.mark.parametrize("change", CHANGES)

@@ -19,7 +19,7 @@ from infra.cloud.crashes import CHOICE, PROJECT, CrashLab, Way
 from infra.lab import command, wait_for
 from tests.faults.stopping import stopped_at, until_stopped, wake
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.host, pytest.mark.timeout(120)]
 
 NEWER = CHOICE | {"runtime_flags": ["--top-k", "7"]}
 AN_HOUR_AHEAD = ("unshare", "--time", "--boottime", "3600")

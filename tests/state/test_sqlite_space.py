@@ -120,6 +120,7 @@ def test_ballast_is_not_stocked_where_space_is_short(disk: Path) -> None:
     [
         (sqlite3.SQLITE_BUSY_SNAPSHOT, StateBusy),
         (sqlite3.SQLITE_LOCKED, StateBusy),
+        (sqlite3.SQLITE_PROTOCOL, StateBusy),
         (sqlite3.SQLITE_FULL, StateFull),
         (sqlite3.SQLITE_READONLY_DBMOVED, StateReadOnly),
         (sqlite3.SQLITE_PERM, StateReadOnly),
