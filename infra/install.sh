@@ -35,11 +35,12 @@ fi
 pip() { .venv/bin/python -m pip --quiet --disable-pip-version-check "$@"; }
 pip install --upgrade 'pip>=25.1' # the first that knows dependency groups
 if [ "${1:-}" = upgrade ]; then
-    pip install --compile --upgrade --upgrade-strategy eager --editable . --group dev
-    { grep '^#' infra/constraints.txt; pip list --format freeze --exclude pip --exclude setuptools --exclude-editable; } >.venv/constraints.txt
+    pip install --compile --upgrade --upgrade-strategy eager --editable '.[aws]' --group dev
+    # Not with --quiet: it would take the list away too, and nothing would be fixed.
+    { grep '^#' infra/constraints.txt; .venv/bin/python -m pip --disable-pip-version-check list --format freeze --exclude pip --exclude setuptools --exclude-editable; } >.venv/constraints.txt
     mv .venv/constraints.txt infra/constraints.txt
 else
-    pip install --compile --editable . --group dev --constraint infra/constraints.txt
+    pip install --compile --editable '.[aws]' --group dev --constraint infra/constraints.txt
 fi
 .venv/bin/python -m compileall -q reconciler drivers state
 touch .venv/.installed

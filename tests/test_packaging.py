@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -105,3 +107,12 @@ def _tree(folder: Path) -> list[str]:
 
 def _git(*arguments: str) -> str:
     return subprocess.run(["git", *arguments], cwd=CHECKOUT, check=True, capture_output=True, text=True).stdout
+
+
+def test_every_version_of_development_is_fixed() -> None:
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())
+    asked = [*project["dependency-groups"]["dev"], *project["project"]["dependencies"]]
+    names = {re.split(r"[^A-Za-z0-9_.-]", line)[0].lower().replace("_", "-") for line in asked}
+    lines = (CHECKOUT / "infra" / "constraints.txt").read_text().splitlines()
+    fixed = {line.partition("==")[0].lower().replace("_", "-") for line in lines if "==" in line}
+    assert names <= fixed
