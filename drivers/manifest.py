@@ -58,11 +58,25 @@ def is_inert(key: str, platform: str, implemented: frozenset[str] | None = None)
 
 
 def engine_of(spec: ModelSpec, platform: str) -> str:
-    """The inference engine: what `cloud.engine` says, else the platform's own; `managed` where nobody may choose."""
+    """The inference engine: what `cloud.engine` says, else the platform's own; `managed` where nobody may choose.
+
+    A platform may have another one of its own for a Hugging Face repository of original weights.
+    """
     entry = catalog.platforms().platforms.get(platform)
     usual = entry.engine if entry is not None else LLAMACPP
     written = spec.options.get("cloud.engine", AUTO)
-    return usual if written == AUTO or usual == "managed" else written
+    if written != AUTO and usual != "managed":
+        return written
+    if entry is not None and entry.hub_engine and _is_hub_original(spec):
+        return entry.hub_engine
+    return usual
+
+
+def _is_hub_original(spec: ModelSpec) -> bool:
+    """Whether it names a repository of Hugging Face that does not say it is of GGUF files."""
+    named = (spec.options.get("cloud.model-source") or spec.options.get("cloud.model-id") or spec.model).lower()
+    on_hub = named.startswith(("hf://", "hf.co/", "huggingface.co/", "www.huggingface.co/"))
+    return on_hub and "gguf" not in named and ":" not in named.removeprefix("hf://")
 
 
 def _context(engine: str) -> Finding:

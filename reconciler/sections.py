@@ -24,6 +24,11 @@ class Section:
         self._left: dict[str, Node] = dict(node.value) if node is not None and node.value else {}
         self._known: list[str] = []
 
+    @property
+    def given(self) -> bool:
+        """Whether anything is written in it that nobody took out yet."""
+        return bool(self._left)
+
     def text(self, key: str) -> str | None:
         """Never empty: nothing behind the colon is "not given", a pair of quotes is a mistake."""
         return self._take(key, _text, "must be text; put it in quotes")

@@ -12,10 +12,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
+from reconciler.platform_settings import LocalSettings, aws_settings, local_settings
 from reconciler.policy import Policy
 from reconciler.sweep import AGAIN_S, EVERY_S, GRACE_S
 
 if TYPE_CHECKING:
+    from drivers.aws.settings import AwsSettings
     from reconciler.sections import Section
 
 NAME = "compose-model-reconciler"
@@ -44,26 +46,6 @@ class ProjectSettings(NamedTuple):
     """Follow a branch whose history was rewritten."""
     trust_owner: bool = False
     """Read a repository that belongs to another user, as one mounted into a container does."""
-
-
-class LocalSettings(NamedTuple):
-    """The llama.cpp driver on this host."""
-
-    server: Path | None = None
-    bind: str = "auto"
-    """An address, or `auto`: the Docker bridge's where there is one, otherwise loopback."""
-    models_roots: tuple[Path, ...] = ()
-    """Folders from which a `file:` reference may be served."""
-    insecure_registries: tuple[str, ...] = ()
-    """Registries spoken to without TLS."""
-    public: bool = False
-    """Let a file ask for `cloud.visibility=public`: a server that listens on every address of this host."""
-    environment: Mapping[str, str] = MappingProxyType({})
-    """Added to the environment of every server: LD_LIBRARY_PATH, CUDA_VISIBLE_DEVICES …"""
-    health_timeout_s: float = 2.0
-    """Seconds a server has for its health check."""
-    answer_timeout_s: float = 20.0
-    """Seconds a model has for one token, when that decides whether it is ready."""
 
 
 class Timing(NamedTuple):
@@ -101,6 +83,8 @@ class Settings:
     """Variables of our own environment that a file may use although their names look like secrets."""
     policy: Policy = field(default_factory=Policy)
     local: LocalSettings = field(default_factory=LocalSettings)
+    aws: AwsSettings | None = None
+    """None where the operator says nothing of AWS; `wiring` has what holds then."""
     timing: Timing = field(default_factory=Timing)
 
     @property
@@ -156,7 +140,8 @@ def read_settings(path: Path, data: bytes, environment: Mapping[str, str]) -> Se
         allow_unknown_options=root.boolean("allow_unknown_options", False),
         allow_variables=frozenset(root.texts("allow_variables")),
         policy=_policy(root.section("policy")),
-        local=_local(root.section("llamacpp"), base),
+        local=local_settings(root.section("llamacpp"), base),
+        aws=aws_settings(root.section("aws"), state_dir),
         timing=_timing(root.section("timing")),
         projects=_projects(root, base),
     )
@@ -250,34 +235,6 @@ def _policy(section: Section) -> Policy:
     )
     section.end()
     return result
-
-
-def _local(section: Section, base: Path) -> LocalSettings:
-    standard = LocalSettings()
-    result = LocalSettings(
-        server=section.path("server", base),
-        bind=_bind(section),
-        models_roots=section.paths("models_roots", base),
-        insecure_registries=section.texts("insecure_registries"),
-        public=section.boolean("public", standard.public),
-        environment=MappingProxyType(section.mapping("environment")),
-        health_timeout_s=section.seconds("health_timeout", standard.health_timeout_s, least=0.1),
-        answer_timeout_s=section.seconds("answer_timeout", standard.answer_timeout_s, least=1),
-    )
-    section.end()
-    return result
-
-
-def _bind(section: Section) -> str:
-    written = section.text("bind") or "auto"
-    if written not in ("auto", "localhost"):
-        from ipaddress import ip_address
-
-        try:
-            ip_address(written)
-        except ValueError:
-            raise section.wrong("must be an address of this host, 'localhost' or 'auto'", "bind") from None
-    return written
 
 
 def _timing(section: Section) -> Timing:

@@ -21,6 +21,8 @@ from reconciler.settings import ProjectSettings, Settings
 from reconciler.source import Snapshot
 
 if TYPE_CHECKING:
+    from drivers.aws.clients import Clients
+    from drivers.aws.settings import AwsSettings
     from drivers.llamacpp.settings import LlamaCppSettings
     from drivers.modelstore.store import ModelStore
     from reconciler.compose.project import Project
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from state.store import Store
 
 
+AWS = "aws-"
+"""How the names of AWS's platforms begin."""
 CRASH_VARIABLES = ("CMR_CRASH_AT", "CMR_STOP_AT", "CMR_POINTS")
 """Whoever sets one of them tests what a crash leaves behind: see `crashpoints.py`."""
 
@@ -78,13 +82,24 @@ class Drivers:
             insecure_registries=self._settings.local.insecure_registries,
         )
 
+    @cached_property
+    def aws(self) -> Clients:
+        """The clients of AWS, shared by its platforms."""
+        from drivers.aws.clients import Clients
+
+        return Clients(aws_settings(self._settings))
+
     def _make(self, name: str) -> Driver:
         from drivers import registry
 
-        if name != "llamacpp":
-            return registry.create(name, settings={}, clock=SystemClock().now)
-        local = llamacpp_settings(self._settings, self._environment)
-        return registry.create(name, settings=local, models=self.models)
+        if name == "llamacpp":
+            local = llamacpp_settings(self._settings, self._environment)
+            return registry.create(name, settings=local, models=self.models)
+        if name.startswith(AWS):
+            return registry.create(
+                name, settings=aws_settings(self._settings), clients=self.aws, clock=SystemClock().now
+            )
+        return registry.create(name, settings={}, clock=SystemClock().now)
 
 
 class RuleBook(Mapping[str, Rules]):
@@ -134,15 +149,28 @@ def desired_settings(settings: Settings, environment: Mapping[str, str]) -> Desi
         options=settings.default_options,
         allow_unknown_options=settings.allow_unknown_options,
         extra_platforms=outside_names,
-        check=partial(_check, llamacpp_settings(settings, environment)),
+        check=partial(_check, settings, llamacpp_settings(settings, environment)),
     )
 
 
-def _check(local: LlamaCppSettings, spec: ModelSpec, platform: str) -> tuple[Finding, ...] | None:
-    """What the local driver says of a spec before any create; for other platforms their manifest speaks."""
-    from drivers.llamacpp import options
+def _check(settings: Settings, local: LlamaCppSettings, spec: ModelSpec, platform: str) -> tuple[Finding, ...] | None:
+    """What the driver says of a spec before any create, without its SDK; None where only its manifest can speak."""
+    if platform == "llamacpp":
+        from drivers.llamacpp import options
 
-    return options.check(spec, local) if platform == "llamacpp" else None
+        return options.check(spec, local)
+    if platform.startswith(AWS) and not absence(platform):
+        from drivers.aws.check import check
+
+        return check(spec, platform, aws_settings(settings))
+    return None
+
+
+def aws_settings(settings: Settings) -> AwsSettings:
+    """The operator's settings of AWS, or what holds where there are none."""
+    from drivers.aws.settings import AwsSettings
+
+    return settings.aws or AwsSettings(key_root=settings.state_dir / "aws")
 
 
 def llamacpp_settings(settings: Settings, environment: Mapping[str, str]) -> LlamaCppSettings:

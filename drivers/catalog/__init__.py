@@ -71,6 +71,8 @@ class Platform(NamedTuple):
     serving: tuple[str, ...]
     namespace: str
     engine: str
+    hub_engine: str = ""
+    """The engine there for original weights on Hugging Face; empty where it is the same one."""
     instance: str = ""
     """Regular expression for its native instance types; empty where it has none."""
     available: bool = False

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 import yaml
 
+from drivers.aws.settings import AwsSettings
 from drivers.llamacpp.settings import AUTO, LlamaCppSettings
 from reconciler.errors import InputError
+from reconciler.platform_settings import LocalSettings
 from reconciler.policy import Policy
 from reconciler.settings import (
     MIN_LEASE_TTL_S,
-    LocalSettings,
     ProjectSettings,
     Settings,
     Timing,
@@ -23,7 +24,7 @@ from reconciler.settings import (
     read_settings,
 )
 from reconciler.tenure import MAX_CALL_S
-from reconciler.wiring import llamacpp_settings
+from reconciler.wiring import aws_settings, llamacpp_settings
 
 FILE = Path("/etc/reconciler.yaml")
 HOME = {"HOME": "/home/ada"}
@@ -66,7 +67,9 @@ def test_the_example_has_every_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     assert document.pop("policy").keys() == set(Policy._fields)
     assert document.pop("timing").keys() == {name.removesuffix("_s") for name in Timing._fields}
     assert document.pop("llamacpp").keys() == {name.removesuffix("_s") for name in LocalSettings._fields}
-    others = {field.name for field in fields(Settings)} - {"projects", "policy", "timing", "local"}
+    aws = {field.name.removesuffix("_s") for field in fields(AwsSettings)} - {"key_root"}
+    assert document.pop("aws").keys() == aws
+    others = {field.name for field in fields(Settings)} - {"projects", "policy", "timing", "local", "aws"}
     assert document.keys() == others
 
 
@@ -83,6 +86,17 @@ def test_what_the_operator_sets_for_local_servers_reaches_the_driver() -> None:
     standard = llamacpp_settings(default_settings(HOME), {})
     own = LlamaCppSettings(run_root=standard.run_root, bind=AUTO)
     assert standard == own, "the defaults are the driver's"
+
+
+def test_the_tables_of_aws_give_names_to_what_a_repository_may_not_say() -> None:
+    settings = _read(
+        "aws: {region: eu-west-1, roles: {default: arn, batch: arn2}, max_replicas: 2, answer_timeout: 9s}"
+    )
+    given = aws_settings(settings)
+    assert given.key_root == Path(STATE) / "aws"
+    assert (given.region, given.max_replicas, given.answer_timeout_s) == ("eu-west-1", 2, 9.0)
+    assert given.roles == {"default": "arn", "batch": "arn2"}
+    assert default_settings(HOME).aws is None
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "{}\n", "projects:\n", "policy:\n", "projects: []\n"])

@@ -1,0 +1,107 @@
+"""What AWS's drivers make of a spec before anything is asked of AWS: the catalogue's findings, and our own over them.
+
+Each platform brings a module `options` with IMPLEMENTED, the option keys it honours, and `findings(spec, settings)`,
+what only it knows. Pure but for the operator's settings; no SDK, no network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from types import MappingProxyType
+
+from drivers import manifest
+from drivers.aws.serving import ENGINES, serving
+from drivers.aws.settings import AwsSettings
+from drivers.base import Finding, Handling, ModelSpec
+from drivers.errors import Denied, Rejected
+from drivers.values import comma_list
+
+MODULES: Mapping[str, str] = MappingProxyType(
+    {
+        "aws-sagemaker": "drivers.aws.sagemaker.options",
+        "aws-bedrock": "drivers.aws.bedrock.options",
+        "aws-ec2": "drivers.aws.ec2.options",
+    }
+)
+_TABLES = MappingProxyType(
+    {
+        "cloud.credentials": "credentials",
+        "cloud.role": "roles",
+        "cloud.network": "networks",
+        "cloud.kms-key": "kms_keys",
+        "cloud.hf-token-secret": "secrets",
+        "cloud.api-key-secret": "secrets",
+    }
+)
+_LISTS = MappingProxyType({"cloud.subnets": "subnets", "cloud.security-groups": "security_groups"})
+_AWS_IMAGES = ("public.ecr.aws/deep-learning-containers/",)
+
+
+def check(spec: ModelSpec, platform: str, settings: AwsSettings) -> tuple[Finding, ...]:
+    """One finding for everything in the spec, in the order of `spec.fields()`."""
+    own_module = import_module(MODULES[platform])
+    found = manifest.check(spec, platform, own_module.IMPLEMENTED)
+    own = {finding.key: finding for finding in _common(spec, platform, settings)}
+    own |= {finding.key: finding for finding in own_module.findings(spec, settings)}
+    return tuple(_stronger(finding, own.get(finding.key)) for finding in found)
+
+
+def refuse(spec: ModelSpec, platform: str, settings: AwsSettings) -> None:
+    """Raise Rejected for the first thing in the spec that is refused."""
+    for finding in check(spec, platform, settings):
+        if finding.handling is Handling.REJECTED:
+            raise Rejected(f"{finding.key}: {finding.detail}")
+
+
+def _stronger(general: Finding, own: Finding | None) -> Finding:
+    """What the platform refuses by the catalogue is not allowed by anybody."""
+    return general if own is None or general.handling is Handling.REJECTED else own
+
+
+def _common(spec: ModelSpec, platform: str, settings: AwsSettings) -> Iterator[Finding]:
+    """In the order of growing importance: of two findings for one key the later one counts."""
+    regions = comma_list(spec.options.get("cloud.region", ""))
+    if len(regions) > 1:
+        yield Finding("cloud.region", Handling.TRANSLATED, f"{regions[0]} is used; the others are not yet tried")
+    if platform != "aws-bedrock":
+        yield from _engine(spec, platform)
+    yield from _named(spec, settings)
+    image = spec.options.get("cloud.image")
+    if image is not None and not is_allowed_image(image, settings):
+        detail = "the operator's settings do not allow images from there (aws.allowed_images)"
+        yield Finding("cloud.image", Handling.REJECTED, detail)
+
+
+def _engine(spec: ModelSpec, platform: str) -> Iterator[Finding]:
+    engine = manifest.engine_of(spec, platform)
+    if engine not in ENGINES:
+        yield Finding("cloud.engine", Handling.REJECTED, f"{platform} runs {' and '.join(ENGINES)} in this release")
+        return
+    try:
+        serving(spec, platform)
+    except Rejected as refusal:
+        keys = ("cloud.model-source", "cloud.model-revision", "cloud.model-id", "cloud.engine")
+        # Flags have findings of their own, one by one.
+        if not str(refusal).startswith("runtime_flags"):
+            yield Finding(next((key for key in keys if key in spec.options), "model"), Handling.REJECTED, str(refusal))
+
+
+def _named(spec: ModelSpec, settings: AwsSettings) -> Iterator[Finding]:
+    for key, table in (*_TABLES.items(), *_LISTS.items()):
+        if key not in spec.options:
+            continue
+        try:
+            if key == "cloud.credentials" and spec.options[key] == "default":
+                continue
+            settings.entries(table, key, spec) if key in _LISTS else settings.entry(table, key, spec)
+        except Denied as unknown:
+            yield Finding(key, Handling.REJECTED, str(unknown).partition(": ")[2])
+
+
+def is_allowed_image(image: str, settings: AwsSettings) -> bool:
+    """Whether the operator lets a file name this image. AWS's own registries need no permission."""
+    host = image.partition("/")[0]
+    if image.startswith(_AWS_IMAGES) or (host.startswith("763104351884.dkr.ecr.") and host.endswith(".amazonaws.com")):
+        return True
+    return any(image == each or image.startswith(each.rstrip("/") + "/") for each in settings.allowed_images)

@@ -1,0 +1,121 @@
+"""Clients of the SDK, each made once: one session per set of credentials, one client per service and region.
+
+Making one costs a tenth of a second, using one from many threads nothing; making them at the same time is not safe, so
+a lock is around it. The SDK is imported when the first client is wanted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from threading import Lock
+from typing import Any, NamedTuple
+
+from drivers.aws.errors import edge
+from drivers.aws.place import Place
+from drivers.aws.settings import AwsSettings
+from drivers.errors import Denied
+
+CONNECT_S, READ_S = 3.0, 8.0
+"""A call may take 30 s with all its repetitions, and the lease that guards it is not much longer."""
+READS = 3
+"""Attempts of a call that changes nothing. What changes something is sent once: the reconciler looks and decides."""
+
+
+class Client(NamedTuple):
+    """One service in one place. What is called through `reads` may be repeated, what is called through `calls` is sent
+    once."""
+
+    reads: Any
+    calls: Any
+    region: str
+
+
+class Clients:
+    """`place` to clients. Raises Denied where there is no SDK, no region, no such profile, or another account."""
+
+    def __init__(self, settings: AwsSettings) -> None:
+        self._settings = settings
+        self._sessions: dict[Place, Any] = {}
+        self._made: dict[tuple[Place, str], Client] = {}
+        self._accounts: dict[str | None, str] = {}
+        self._lock = Lock()
+
+    def __call__(self, place: Place, service: str) -> Client:
+        """The clients of a service, such as `sagemaker`."""
+        with self._lock, edge(f"connecting to AWS's {service}"):
+            key = (place, service)
+            if key not in self._made:
+                self._made[key] = self._make(place, service)
+            return self._made[key]
+
+    def region(self, place: Place) -> str:
+        """The region of a place, with the profile's own where nobody named one."""
+        with self._lock, edge("reading the AWS profile"):
+            return self._region(place)
+
+    def credentials(self, place: Place) -> Any:
+        """Credentials as they are now, for what is signed offline."""
+        with self._lock, edge("reading AWS credentials"):
+            found = self._session(place).get_credentials()
+            if found is None:
+                raise Denied("no AWS credentials were found: set them up as for the AWS command line")
+            return found.get_frozen_credentials()
+
+    def account(self, place: Place) -> str:
+        """The account (12 digits) that the credentials belong to, asked once per process."""
+        with self._lock:
+            if place.profile in self._accounts:
+                return self._accounts[place.profile]
+        with edge("asking AWS whose credentials these are"):
+            found = str(self(place, "sts").reads.get_caller_identity()["Account"])
+        with self._lock:
+            self._accounts[place.profile] = found
+        return found
+
+    def guard_account(self, place: Place, options: Mapping[str, str]) -> None:
+        """Raise Denied when the credentials belong to another account than the operator, or the file, expects."""
+        expected = dict.fromkeys(each for each in (self._settings.account, options.get("cloud.account")) if each)
+        if not expected:
+            return
+        account = self.account(place)
+        for each in expected:
+            if each != account:
+                raise Denied(
+                    f"the credentials '{place.credentials}' belong to account {account}, not to {each}: nothing is done"
+                )
+
+    def _make(self, place: Place, service: str) -> Client:
+        from botocore.config import Config
+
+        region, session = self._region(place), self._session(place)
+
+        def made(attempts: int) -> Any:
+            config = Config(
+                retries={"mode": "standard", "total_max_attempts": attempts},
+                connect_timeout=CONNECT_S,
+                read_timeout=READ_S,
+                max_pool_connections=16,
+                user_agent_extra="compose-model-reconciler",
+            )
+            return session.create_client(service, region_name=region, config=config)
+
+        return Client(made(READS), made(1), region)
+
+    def _region(self, place: Place) -> str:
+        found = place.region or self._session(place).get_config_variable("region")
+        if not found:
+            raise Denied(
+                "no AWS region: write cloud.region in the file, aws.region in the settings, or AWS_DEFAULT_REGION"
+            )
+        return str(found)
+
+    def _session(self, place: Place) -> Any:
+        key = Place(None, place.profile)
+        if key not in self._sessions:
+            try:
+                import botocore.session
+            except ImportError as missing:
+                raise Denied("the AWS SDK is not installed: pip install 'compose-model-reconciler[aws]'") from missing
+            # botocore's own session: boto3 adds resources and transfers that nothing here needs, and their start-up.
+            self._sessions[key] = botocore.session.Session(profile=place.profile)
+        return self._sessions[key]

@@ -1,0 +1,56 @@
+"""Where in AWS a deployment lives: credentials, account and region, fixed once and remembered in its handle."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from drivers.aws.settings import STANDARD, AwsSettings
+from drivers.base import Deployment, ModelSpec
+from drivers.errors import Denied
+from drivers.values import comma_list
+
+REGION, CREDENTIALS = "region", "credentials"
+"""Keys of the handle. A changed setting must not make a deployment be looked for where it never was."""
+
+
+class Place(NamedTuple):
+    """One region, seen with one set of credentials."""
+
+    region: str | None
+    """None leaves it to the profile."""
+    profile: str | None
+    """A profile of ~/.aws/config; None is the SDK's own search."""
+    credentials: str = STANDARD
+    """The operator's name for them."""
+
+
+def place_of(deployment: Deployment, settings: AwsSettings) -> Place:
+    """The place of a deployment: as it was when it was asked for, else as its spec and the settings say now.
+
+    Raises Denied for credentials that the operator did not name.
+    """
+    region = deployment.handle.get(REGION) or wanted_region(deployment.spec, settings)
+    name = deployment.handle.get(CREDENTIALS) or deployment.spec.options.get("cloud.credentials", STANDARD)
+    return Place(region, profile(name, settings), name)
+
+
+def wanted_region(spec: ModelSpec, settings: AwsSettings) -> str | None:
+    """The first region that the file names, else the operator's; None leaves it to the profile."""
+    named = comma_list(spec.options.get("cloud.region", ""))
+    return named[0] if named else settings.region
+
+
+def profile(name: str, settings: AwsSettings) -> str | None:
+    """The profile behind the operator's name for a set of credentials."""
+    if name not in settings.credentials and name != STANDARD:
+        raise Denied(settings.unknown("credentials", "cloud.credentials", name))
+    return settings.credentials.get(name)
+
+
+def known_places(settings: AwsSettings) -> tuple[Place, ...]:
+    """Everywhere that the operator's settings lead to: where to look for what is ours when nothing is remembered."""
+    regions = dict.fromkeys((settings.region, *settings.regions))
+    if len(regions) > 1:
+        regions.pop(None, None)
+    names = dict.fromkeys((STANDARD, *settings.credentials))
+    return tuple(Place(region, profile(name, settings), name) for name in names for region in regions)
