@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import Enum
 from types import MappingProxyType
 from typing import NamedTuple, Protocol
@@ -225,6 +226,31 @@ class Driver(Protocol):
     def owned(self, lineage: str) -> Iterable[Deployment]:
         """Everything on the platform that carries this lineage in its tags: complete, or an error."""
         ...
+
+
+class Look(NamedTuple):
+    """What one look before the first deployment came to, for `reconcile doctor`."""
+
+    name: str
+    ok: bool
+    text: str
+    """What was found; where that is not enough, what would mend it. Without secrets."""
+    needed: bool = True
+    """Whether a deployment fails without it."""
+
+
+class Token(NamedTuple):
+    """What a client of an endpoint with `Auth.PLATFORM` sends as its bearer token. Never stored, never logged."""
+
+    text: str
+    expires_at: datetime
+
+
+# What a driver may offer beyond the contract; commands look for it by name.
+#
+#     logs(deployment, lines: int) -> Iterable[str]      the last lines of its server, oldest first
+#     preflight() -> Iterable[Look]                      credentials, quota, access: read only, before money is spent
+#     token(deployment) -> Token                         for an endpoint whose auth is PLATFORM
 
 
 OWNER = "cmr:owner"

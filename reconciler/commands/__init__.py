@@ -19,6 +19,7 @@ COMMANDS = {
     "history": ("history", "what happened, newest last"),
     "events": ("history", "the same as history"),
     "logs": ("logs", "the log of a model's server"),
+    "token": ("token", "a short-lived token for a model whose platform wants one"),
     "config": ("config", "what was read from the Compose files, resolved"),
     "validate": ("validate", "check the file and report what becomes of every option"),
     "explain": ("validate", "the same for one model, in full"),
@@ -53,7 +54,7 @@ _WITH_VALUE = frozenset(
     (
         *("-f", "--file", "-p", "--project-name", "--profile", "--env-file", "--project-directory"),
         *("--config", "--state", "--allow-variable", "--format", "--output", "--timeout"),
-        *("--service", "--limit", "-n", "--lines", "--deployment", "--as", "--mode", "--from"),
+        *("--service", "--limit", "-n", "--lines", "--deployment", "--as", "--mode", "--from", "--platform"),
     )
 )
 """Options of any command whose next word is their value: before the command, that word is not the command."""

@@ -1,4 +1,4 @@
-"""Check this host and the state, and say for everything that is wrong what would mend it."""
+"""Check this host, the state and the platforms in use, and say for everything that is wrong what would mend it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import argparse
 import json
 import os
 import shutil
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from drivers.base import Look
 from drivers.errors import DriverError
 from reconciler.commands.project import add_settings_arguments, say, settings_from
 from reconciler.settings import Settings
@@ -18,34 +18,37 @@ from reconciler.text import clean
 if TYPE_CHECKING:
     from drivers.llamacpp.residents import Resident
 
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """What one look came to."""
-
-    name: str
-    ok: bool
-    text: str
-    needed: bool = True
-    """Whether a deployment on this host fails without it."""
+EXAMPLES = """\
+examples:
+  reconcile doctor
+  reconcile doctor --platform aws-sagemaker --format json
+"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=("text", "json"), default="text")
+    parser.add_argument(
+        "--platform",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="also ask this platform: credentials, quota, access (default: those that something runs on)",
+    )
     add_settings_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    found = tuple(checks(settings_from(arguments)))
+    settings = settings_from(arguments)
+    found = (*checks(settings), *_platforms(settings, arguments.platform))
     if arguments.format == "json":
-        say(json.dumps([asdict(check) for check in found], indent=2))
+        say(json.dumps([check._asdict() for check in found], indent=2))
     else:
         for check in found:
             say(clean(f"{'✓' if check.ok else '✗' if check.needed else '–'} {check.name}: {check.text}"))
     return 0 if all(check.ok or not check.needed for check in found) else 1
 
 
-def checks(settings: Settings) -> Iterator[Check]:
+def checks(settings: Settings) -> Iterator[Look]:
     """Each look on its own: one that fails hides no other."""
     yield _state(settings)
     yield from _strangers(settings)
@@ -56,7 +59,37 @@ def checks(settings: Settings) -> Iterator[Check]:
     yield _space(settings)
 
 
-def _state(settings: Settings) -> Check:
+def _platforms(settings: Settings, asked: Sequence[str]) -> Iterator[Look]:
+    """What the platforms themselves say, read-only: those that were named, else those that the record knows."""
+    from reconciler.wiring import Drivers
+
+    drivers = Drivers(settings, os.environ)
+    for name in dict.fromkeys(asked or _used(settings)):
+        try:
+            preflight = getattr(drivers(name), "preflight", None)
+            if preflight is not None:
+                yield from (look._replace(name=f"{name}: {look.name}") for look in preflight())
+            elif asked:
+                yield Look(name, True, "has nothing to be asked beforehand")
+        except DriverError as error:
+            yield Look(name, False, str(error))
+
+
+def _used(settings: Settings) -> Sequence[str]:
+    from contextlib import closing
+
+    from state.open import open_store
+    from state.store import StateError
+
+    try:
+        with closing(open_store(settings.state, readonly=True)) as store:
+            known = [store.load(name) for name in store.projects()]
+    except StateError:
+        return ()  # said already, by the look at the state
+    return sorted({record.driver for each in known for record in each.deployments.values()})
+
+
+def _state(settings: Settings) -> Look:
     from contextlib import closing
 
     from state.open import open_store
@@ -67,12 +100,12 @@ def _state(settings: Settings) -> Check:
             count = len([store.load(name) for name in store.projects()])
             text = f"{settings.state}, lineage {store.lineage}, {count} project{'' if count == 1 else 's'}"
     except StateLost as error:
-        return Check("state", False, f"{error} ({_copies(settings)})")
+        return Look("state", False, f"{error} ({_copies(settings)})")
     except StateMissing:
-        return Check("state", True, f"none yet at {settings.state}; the first run makes it")
+        return Look("state", True, f"none yet at {settings.state}; the first run makes it")
     except StateError as error:
-        return Check("state", False, str(error))
-    return Check("state", True, text)
+        return Look("state", False, str(error))
+    return Look("state", True, text)
 
 
 def _copies(settings: Settings) -> str:
@@ -83,17 +116,17 @@ def _copies(settings: Settings) -> str:
     return f"the newest of {len(found)} copies: {found[0]}" if found else "there is no copy"
 
 
-def _server(settings: Settings) -> Check:
+def _server(settings: Settings) -> Look:
     from drivers.llamacpp.find import find_server
     from reconciler.wiring import llamacpp_settings
 
     try:
-        return Check("llama-server", True, str(find_server(llamacpp_settings(settings, os.environ))))
+        return Look("llama-server", True, str(find_server(llamacpp_settings(settings, os.environ))))
     except DriverError as error:
-        return Check("llama-server", False, str(error))
+        return Look("llama-server", False, str(error))
 
 
-def _strangers(settings: Settings) -> Iterator[Check]:
+def _strangers(settings: Settings) -> Iterator[Look]:
     """Servers of another record than the present one: nobody looks after them, and nobody ends them."""
     from contextlib import closing
 
@@ -106,7 +139,7 @@ def _strangers(settings: Settings) -> Iterator[Check]:
             lineage = store.lineage
         for one in residents(settings.run_dir):
             if one.deployment.lineage != lineage:
-                yield Check("server of another record", False, _stranger(one), needed=False)
+                yield Look("server of another record", False, _stranger(one), needed=False)
     except (StateError, OSError):
         return  # without a record nobody can say whose they are
 
@@ -120,24 +153,24 @@ def _stranger(one: Resident) -> str:
     )
 
 
-def _models(settings: Settings) -> Check:
+def _models(settings: Settings) -> Look:
     from reconciler.wiring import Drivers
 
     try:
         count = len(Drivers(settings, os.environ).models.ls())
     except (DriverError, OSError) as error:
-        return Check("model files", False, str(error))
-    return Check("model files", True, f"{count} in {settings.models_dir}")
+        return Look("model files", False, str(error))
+    return Look("model files", True, f"{count} in {settings.models_dir}")
 
 
-def _command(name: str, remedy: str, *, needed: bool) -> Check:
+def _command(name: str, remedy: str, *, needed: bool) -> Look:
     found = shutil.which(name)
-    return Check(name, found is not None, found or f"not found; {remedy}", needed)
+    return Look(name, found is not None, found or f"not found; {remedy}", needed)
 
 
-def _space(settings: Settings) -> Check:
+def _space(settings: Settings) -> Look:
     from reconciler.text import byte_size
 
     folder = next(each for each in (settings.models_dir, *settings.models_dir.parents) if os.path.isdir(each))
     free = shutil.disk_usage(folder).free
-    return Check("disk", free > 2 * 2**30, f"{byte_size(free)} free for models under {folder}", needed=False)
+    return Look("disk", free > 2 * 2**30, f"{byte_size(free)} free for models under {folder}", needed=False)

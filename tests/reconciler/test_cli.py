@@ -26,6 +26,7 @@ READING = (
     ["status", "--refresh"],
     ["history"],
     ["logs", "llm"],
+    ["token", "llm"],
     ["drivers"],
     ["doctor"],
     ["models", "ls"],

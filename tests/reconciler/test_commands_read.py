@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
 
-from drivers.base import Phase
+from drivers.base import Deployment, Look, Phase, Token
 from drivers.llamacpp.record import RunRecord
 from drivers.llamacpp.rundir import RunFolder
 from reconciler.commands.status import notes
+from reconciler.wiring import Drivers
 from state.record import Append, PutDeployment, PutModel, PutSource
 from tests.builders import (
     at,
@@ -142,6 +144,54 @@ def test_what_a_server_said_cannot_steer_the_terminal(deployed: Desk) -> None:
     done = deployed.reconcile("history")
     assert "\x1b" not in done.out
     assert any(line.endswith("boom spoofed line") for line in done.out.splitlines())
+
+
+class _Cloud:
+    """A platform that is asked for a token, and beforehand."""
+
+    name = "aws-sagemaker"
+
+    def preflight(self) -> Iterator[Look]:
+        yield Look("identity", True, "account 123456789012")
+        yield Look("role", False, "none is named: write aws.roles.default")
+
+    def token(self, deployment: Deployment) -> Token:
+        return Token(f"token-for-{deployment.model}", at(3600))
+
+
+@pytest.fixture
+def cloudy(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    """A model that runs on that platform."""
+    monkeypatch.setattr(Drivers, "__call__", lambda self, name: _Cloud())
+    desk.compose()
+    _deployed(desk, driver="aws-sagemaker")
+    return desk
+
+
+def test_a_token_is_printed_alone_or_with_its_end(cloudy: Desk) -> None:
+    assert cloudy.reconcile("token", "llm").out == "token-for-llm\n"
+    told = json.loads(cloudy.reconcile("token", "llm", "--format", "json").out)
+    assert told == {"token": "token-for-llm", "expires_at": at(3600).isoformat()}
+
+
+def test_a_model_without_tokens_says_where_its_key_is(deployed: Desk) -> None:
+    done = deployed.reconcile("token", "llm")
+    assert done.code == 1
+    assert "llamacpp has no tokens: a key, where there is one, is in the services' variables" in done.err
+
+
+def test_doctor_asks_the_platforms_that_something_runs_on(cloudy: Desk) -> None:
+    done = cloudy.reconcile("doctor")
+    assert done.code == 1
+    assert "✓ aws-sagemaker: identity: account 123456789012" in done.out
+    assert "✗ aws-sagemaker: role: none is named: write aws.roles.default" in done.out
+
+
+def test_doctor_asks_a_platform_that_is_named(deployed: Desk) -> None:
+    assert (
+        "✓ llamacpp: has nothing to be asked beforehand" in deployed.reconcile("doctor", "--platform", "llamacpp").out
+    )
+    assert "✗ nowhere: there is no platform nowhere" in deployed.reconcile("doctor", "--platform", "nowhere").out
 
 
 def test_logs_of_a_model_that_is_not_deployed_name_those_that_are(deployed: Desk) -> None:

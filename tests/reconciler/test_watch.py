@@ -39,6 +39,14 @@ class Marks:
             self.seen.append(key)
             self._changed.notify_all()
 
+    def until(self, key: str, change: Callable[[], object]) -> None:
+        """Until the change has marked this key, and with it all marks of what happened before have come."""
+        with self._changed:
+            start = len(self.seen)
+        change()
+        with self._changed:
+            assert self._changed.wait_for(lambda: key in self.seen[start:], SOON_S)
+
     def after(self, change: Callable[[], object]) -> set[str]:
         """The keys that were marked since just before the change; at least one, or the wait has ended."""
         with self._changed:
@@ -77,11 +85,12 @@ def test_a_file_that_matters_marks_its_project_and_another_file_does_not(tmp_pat
         assert watcher.health().ok
         assert marks.after(lambda: compose.write_text("b")) == {"app"}
         assert marks.after(lambda: replace(compose, "c")) == {"app"}
+        marks.until("shop", lambda: replace(tmp_path / "shop.yaml", "d"))
         before = len(marks.seen)
         other.write_text("x")
         other.unlink()
         compose.read_text()
-        assert marks.after((tmp_path / "shop.yaml").touch) == {"shop"}
+        marks.until("shop", lambda: replace(tmp_path / "shop.yaml", "e"))
         assert set(marks.seen[before:]) == {"shop"}
         assert marks.after(compose.unlink) == {"app"}
 
