@@ -1,0 +1,26 @@
+"""The local cloud in a process of its own: `python -m infra.localaws [--port N]` prints a line of JSON, with its `port`
+and the `environment` that a client needs, and ends with its standard input."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+
+from infra.localaws.localaws import LocalAws, environment
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m infra.localaws", description=__doc__)
+    parser.add_argument("--port", type=int, default=0, help="where to answer; a free port by default")
+    given = parser.parse_args()
+    with LocalAws(port=given.port) as cloud:
+        print(json.dumps({"port": cloud.port, "environment": environment(cloud.port)}), flush=True)
+        sys.stdin.read()
+    sys.stdout.flush()
+    os._exit(0)  # threads that still hold a client's connection are not waited for
+
+
+if __name__ == "__main__":
+    main()

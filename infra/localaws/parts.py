@@ -1,0 +1,8 @@
+"""The parts of the cloud that answer calls themselves, in the order in which they are asked. Add yours here."""
+
+from __future__ import annotations
+
+from infra.localaws.overlay import Overlay
+from infra.localaws.sagemaker.overlay import SageMaker
+
+PARTS: tuple[type[Overlay], ...] = (SageMaker,)
