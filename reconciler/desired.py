@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 
 from drivers import catalog
 from drivers.base import Finding, Handling, ModelSpec
+from drivers.identity import Candidate, Identity, Match
 from drivers.modelstore.reference import Reference
 from reconciler.compose.project import Model, Project, RawOption
 from reconciler.errors import InputError, Location
-from reconciler.identity import Candidate, Identity, Match
 from reconciler.lookup import Check, Lookup
 from reconciler.options import (
     ACCELERATOR_KEYS,

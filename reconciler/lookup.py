@@ -10,9 +10,9 @@ from typing import Any
 
 from drivers import catalog, manifest
 from drivers.base import Finding, ModelSpec
+from drivers.identity import Candidate, Identity, identify, offer
 from drivers.modelstore.reference import Reference, parse_reference
 from drivers.registry import absence
-from reconciler.identity import Candidate, Identity, accepted, candidates, identify, refusal
 from reconciler.options import Options
 from reconciler.placement import Placement, PlacementDefaults, Unplaceable, infer_platform, placement_key
 
@@ -68,9 +68,7 @@ class Lookup:
         engine = manifest.engine_of(spec, platform)
         key = (spec.model, platform, engine, serving, substitute)
         if key not in self._offers:
-            found = candidates(identity, platform, self._models, reference=spec.model, serving=serving, engine=engine)
-            good = accepted(found, identity, substitute)
-            self._offers[key] = good[0] if good else refusal(identity, platform, found)
+            self._offers[key] = offer(identity, spec, platform, self._models, serving=serving, substitute=substitute)
         return self._offers[key]
 
     def absence(self, platform: str) -> str:

@@ -267,11 +267,11 @@ def test_whatever_is_written_is_either_refused_at_its_place_or_accounted_for(
 def test_what_many_models_share_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A look-up per model made thousands of them slow; each distinct question has one answer."""
     asked: list[str] = []
-    for name in ("infer_platform", "identify", "candidates"):
+    for name in ("infer_platform", "identify", "offer"):
         real = getattr(lookup, name)
         monkeypatch.setattr(lookup, name, lambda *a, real=real, name=name, **k: (asked.append(name), real(*a, **k))[1])
     many = [model(f"m{n}", options=SEED | {"cloud.tags": f"n:{n}"}, context_size=n + 1) for n in range(50)]
     found = judge(*many, model("other", "ai/qwen3", options={"cloud.region": "us-west-2"}))
     assert len(found.models) == 51
-    assert sorted(asked) == sorted(["infer_platform", "identify", "candidates"] * 2)
+    assert sorted(asked) == sorted(["infer_platform", "identify", "offer"] * 2)
     assert len({one.findings for one in found.models.values()}) == 2

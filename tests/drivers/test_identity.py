@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from drivers import catalog
+from drivers.identity import Candidate, Identity, Match, accepted, candidates, identify, refusal
 from drivers.modelstore.reference import parse_reference
-from reconciler.identity import Candidate, Identity, Match, accepted, candidates, identify, refusal
 
 MODELS = catalog.models()["models"]
 

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 from typing import Any, NamedTuple
 
-from drivers import catalog
+from drivers import catalog, manifest
+from drivers.base import ModelSpec
 from drivers.modelstore.reference import Kind, Reference
 
 _TAG = re.compile(r"(?P<size>\d+(?:\.\d+)?[MB](?:-A\d+(?:\.\d+)?B)?)(?:-(?P<quantization>.+))?", re.IGNORECASE)
@@ -117,6 +118,22 @@ def candidates(
     if "managed" in offers and serving != "dedicated":
         found.extend(_managed(identity, platform, models))
     return tuple(sorted(found, key=lambda candidate: list(Match).index(candidate.match)))
+
+
+def offer(
+    identity: Identity,
+    spec: ModelSpec,
+    platform: str,
+    models: Mapping[str, Mapping[str, Any]],
+    *,
+    serving: str = "auto",
+    substitute: str = "never",
+) -> Candidate | str:
+    """What a platform would serve for a spec; a text says why nothing is acceptable."""
+    engine = manifest.engine_of(spec, platform)
+    found = candidates(identity, platform, models, reference=spec.model, serving=serving, engine=engine)
+    good = accepted(found, identity, substitute)
+    return good[0] if good else refusal(identity, platform, found)
 
 
 def accepted(offers: Sequence[Candidate], identity: Identity, substitute: str = "never") -> tuple[Candidate, ...]:
