@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -18,11 +18,11 @@ from infra.localaws.books import moto_books
 from infra.localaws.calls import Call, Journal, identify
 from infra.localaws.clock import Clock, Latencies
 from infra.localaws.containers import Containers, Echo
-from infra.localaws.errors import AwsError, error_answer
+from infra.localaws.errors import AwsError, Protocol, error_answer
 from infra.localaws.faults import Fault, Faults, Kind, error_of
 from infra.localaws.http import Answer, Dropped, Request
 from infra.localaws.moto import Moto
-from infra.localaws.overlay import Entry, Overlay, Surroundings, Verb
+from infra.localaws.overlay import Entry, NotOurs, Overlay, Surroundings, Verb
 from infra.localaws.parts import PARTS
 from infra.localaws.supply import Supply
 
@@ -35,13 +35,13 @@ class Cloud:
     """One world. `answer` is for the server; `perform` is the back door, by the names of `verbs`."""
 
     def __init__(self, containers: Containers | None = None) -> None:
+        self._lock = threading.RLock()
         self.clock, self.latencies, self.supply = Clock(), Latencies(), Supply()
         self.containers: Containers = containers or Echo()
         self.journal, self.faults, self.moto = Journal(), Faults(), Moto()
-        around = Surroundings(self.clock, self.latencies, self.supply, self.moto, self.containers)
+        around = Surroundings(self.clock, self.latencies, self.supply, self.moto, self.containers, self._lock)
         self.overlays: tuple[Overlay, ...] = tuple(part(around) for part in PARTS)
         self._operations = {key: one for overlay in self.overlays for key, one in overlay.operations().items()}
-        self._lock = threading.RLock()
         self._at_start: frozenset[tuple[str, str, str]] = frozenset()
         self._verbs = self._own_verbs() | {name: v for overlay in self.overlays for name, v in overlay.verbs().items()}
         self.reset()
@@ -54,25 +54,23 @@ class Cloud:
             return self._back_door(request)
         call = identify(request)
         if call is not None:
-            return self._answer_call(call)
-        for overlay in self.overlays:
-            if (answer := overlay.data_plane(request)) is not None:
-                return answer
-        return Answer(403, {}, b'{"message":"Missing Authentication Token"}')
+            return self._answer_call(call, self._apply)
+        data_call = Call("runtime", _data_operation(request), "", "", Protocol.REST_JSON, request)
+        return self._answer_call(data_call, self._answer_data)
 
-    def _answer_call(self, call: Call) -> Answer:
+    def _answer_call(self, call: Call, apply: Callable[[Call], Answer]) -> Answer:
         with self._lock:
             call = replace(call, number=self.journal.add(call))
             fault = self.faults.take(call)
         if fault is None:
-            return self._apply(call)
+            return apply(call)
         if fault.kind is Kind.REQUEST_LOST:
             raise Dropped
         if (error := error_of(fault, call)) is not None:
             return error_answer(call.protocol, error)
         if fault.kind is Kind.SLOW:
             threading.Event().wait(fault.seconds)
-        answer = self._apply(call)
+        answer = apply(call)
         if fault.kind is Kind.RESPONSE_LOST:
             raise Dropped
         return answer
@@ -80,13 +78,24 @@ class Cloud:
     def _apply(self, call: Call) -> Answer:
         with self._lock:
             self._settle()
-            operation = self._operations.get((call.service, call.operation))
-            if operation is None:
-                return self.moto.answer(call)
+            for overlay in self.overlays:
+                overlay.before(call)
+            operation = self._operations.get((call.service, call.operation), _not_ours)
             try:
                 return good_answer(call, operation(call))
+            except NotOurs:
+                return self.moto.answer(call)
             except AwsError as error:
                 return error_answer(call.protocol, error)
+
+    def _answer_data(self, call: Call) -> Answer:
+        """A request of the data plane: without the lock, so that a model that takes its time holds up nobody."""
+        with self._lock:
+            self._settle()
+        for overlay in self.overlays:
+            if (answer := overlay.data_plane(call.request)) is not None:
+                return answer
+        return Answer(403, {"Content-Type": "application/json"}, b'{"message":"Missing Authentication Token"}')
 
     def _settle(self) -> None:
         now = self.clock.now()
@@ -169,6 +178,15 @@ class Cloud:
             self.journal.clear()
             self.faults.clear()
             self._at_start = frozenset()
+
+
+def _not_ours(call: Call) -> Mapping[str, Any]:
+    raise NotOurs
+
+
+def _data_operation(request: Request) -> str:
+    """What the journal calls a request of the data plane: `chat/completions`."""
+    return request.path.rpartition("/v1/")[2] or request.path
 
 
 def _identity(entry: Entry) -> tuple[str, str, str]:

@@ -25,10 +25,12 @@ class State(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """What is to run: the image and the environment, as a model says them."""
+    """What is to run: the image and the environment, as a model says them, and whether weights of its own lie in
+    `/opt/ml/model`."""
 
     image: str
     environment: Mapping[str, str] = field(default_factory=dict)
+    has_weights: bool = False
 
 
 class Containers(Protocol):

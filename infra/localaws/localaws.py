@@ -15,10 +15,13 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from http.client import HTTPConnection
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from infra.localaws.calls import ACCESS_KEY, SECRET_KEY
 from infra.localaws.overlay import Entry
+
+if TYPE_CHECKING:
+    from infra.localaws.servers import Servers
 
 REGION = "us-east-1"
 Self = TypeVar("Self", bound="Aws")
@@ -110,6 +113,17 @@ class Aws(ABC):
         """A new world."""
         self.perform("reset")
 
+    def scale(self, resource: str, count: int) -> int:
+        """What autoscaling would decide: so many instances or copies (`endpoint/NAME/variant/NAME`,
+        `inference-component/NAME`), kept within the bounds of the target; how many those are."""
+        decided: int = self.perform("scale", region=REGION, resource=resource, count=count)
+        return decided
+
+    def break_containers(self, text: str | None) -> None:
+        """Containers with this text in their image or environment fail their health check; None makes all well. Only
+        for those that echo: real ones break by themselves."""
+        self.perform("break-containers", text=text)
+
     def __enter__(self: Self) -> Self:
         return self
 
@@ -118,10 +132,10 @@ class Aws(ABC):
 
 
 class LocalAws(Aws):
-    """The cloud in this process; moto's state is one per process, so is this. `servers` are real model servers to run
-    as containers (`servers.Servers`); without them containers echo."""
+    """The cloud in this process; moto's state is one per process, so is this. `servers` run real model servers as
+    containers (`servers.Servers`); without them containers echo."""
 
-    def __init__(self, servers: Any = None, port: int = 0) -> None:
+    def __init__(self, servers: Servers | None = None, port: int = 0) -> None:
         # moto takes a third of a second to import, and whoever only talks to another process needs none of it.
         from infra.localaws.cloud import Cloud
         from infra.localaws.http import Server

@@ -7,23 +7,29 @@ that in `__init__` (once per process is enough) and has no operations.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from infra.localaws.calls import Call
+from infra.localaws.http import Answer, Request
 
 if TYPE_CHECKING:
     from infra.localaws.clock import Clock, Latencies
     from infra.localaws.containers import Containers
-    from infra.localaws.http import Answer, Request
     from infra.localaws.moto import Moto
     from infra.localaws.supply import Supply
 
 Operation = Callable[[Call], Mapping[str, Any]]
-"""One API operation: what a call comes to, in the members of the service's model, datetimes aware. Raises AwsError."""
+"""One API operation: what a call comes to, in the members of the service's model, datetimes aware. Raises AwsError, or
+NotOurs for a call that moto is to answer."""
 Verb = Callable[..., Any]
 """One thing that the back door can do; takes and gives what JSON can carry."""
+
+
+class NotOurs(Exception):
+    """This call is moto's after all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,8 @@ class Surroundings:
     supply: Supply
     moto: Moto
     containers: Containers
+    lock: AbstractContextManager[Any]
+    """Held during every API call; the data plane takes it to look things up, and lets go before a model answers."""
 
 
 class Overlay:
@@ -63,8 +71,11 @@ class Overlay:
 
     def data_plane(self, request: Request) -> Answer | None:
         """The answer to a request that carries a bearer token instead of a signature; None if it is not ours.
-        Called without the lock, since a model may take its time."""
+        Called without the lock, since a model may take its time. `tokens.region_of` checks the token."""
         return None
+
+    def before(self, call: Call) -> None:
+        """What must be so before this call is answered, whoever answers it."""
 
     def settle(self, now: datetime) -> None:
         """Let everything happen that is due. Called before every call and after every move of the clock."""

@@ -162,7 +162,7 @@ def test_old_config_deleted_during_an_update_makes_it_fail(cloud: LocalAws, sage
 
 def test_container_that_fails_its_health_check_fails_the_endpoint(cloud: LocalAws, sagemaker: Any) -> None:
     make_model(sagemaker, "m1", BAD="yes")
-    cloud.perform("break-containers", text="BAD")
+    cloud.break_containers("BAD")
     make_endpoint(sagemaker)
     cloud.advance(300)
     after = described(sagemaker)

@@ -10,6 +10,7 @@ from infra.localaws.calls import ACCOUNT, Call
 from infra.localaws.containers import Container
 from infra.localaws.overlay import Surroundings
 from infra.localaws.sagemaker.index import Index
+from infra.localaws.sagemaker.runs import Runs
 from infra.localaws.sagemaker.scaling import Scaling
 from infra.localaws.sagemaker.world import Endpoint, Region, Thing, Variant
 
@@ -25,6 +26,7 @@ class Hosting:
         self.regions: dict[str, Region] = {}
         self.scaling = Scaling()
         self.index = Index()
+        self.runs = Runs(around)
 
     def region(self, name: str) -> Region:
         return self.regions.setdefault(name, Region(name, ACCOUNT))
@@ -47,6 +49,7 @@ class Hosting:
         self.regions.clear()
         self.scaling.reset()
         self.index.reset()
+        self.runs.reset()
 
 
 def tags_of(said: Mapping[str, Any]) -> dict[str, str]:
@@ -57,10 +60,6 @@ def tags_of(said: Mapping[str, Any]) -> dict[str, str]:
 def container_key(region: Region, endpoint: Endpoint, config: str, variant: str) -> str:
     """Under which a variant's container runs; a new fleet has its own, beside the old one."""
     return f"{region.name}/{endpoint.name}/{config}/{variant}"
-
-
-def component_key(region: Region, name: str, revision: int) -> str:
-    return f"{region.name}/component/{name}/{revision}"
 
 
 def container_of(region: Region, variant: Variant) -> Container | None:
@@ -75,4 +74,10 @@ def container_of(region: Region, variant: Variant) -> Container | None:
 
 def container_in(model: Thing) -> Container:
     said: Mapping[str, Any] = model.said.get("PrimaryContainer") or next(iter(model.said.get("Containers", ())), {})
-    return Container(said.get("Image", ""), dict(said.get("Environment", {})))
+    return container_said(said)
+
+
+def container_said(said: Mapping[str, Any]) -> Container:
+    """A container definition of a model or of an inference component."""
+    mounted = any(key in said for key in ("ModelDataUrl", "ModelDataSource", "ArtifactUrl"))
+    return Container(said.get("Image", ""), dict(said.get("Environment", {})), mounted)

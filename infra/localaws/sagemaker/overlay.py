@@ -8,10 +8,15 @@ from functools import partial
 from typing import Any
 
 from infra.localaws.calls import Call
-from infra.localaws.overlay import Entry, Operation, Overlay, Surroundings
+from infra.localaws.errors import AwsError
+from infra.localaws.http import Answer, Request
+from infra.localaws.overlay import Entry, Operation, Overlay, Surroundings, Verb
 from infra.localaws.prices import per_hour
-from infra.localaws.sagemaker import definitions, endpoints, search, views
+from infra.localaws.sagemaker import autoscaling, components, definitions, endpoints, search, views
+from infra.localaws.sagemaker.copies import settle_component
+from infra.localaws.sagemaker.dataplane import answer_chat
 from infra.localaws.sagemaker.hosting import Hosting, Operate
+from infra.localaws.sagemaker.scaled import scale
 from infra.localaws.sagemaker.transitions import settle_endpoint
 from infra.localaws.sagemaker.world import Endpoint, Region
 
@@ -32,8 +37,15 @@ class SageMaker(Overlay):
         self.hosting = Hosting(around)
 
     def operations(self) -> Mapping[tuple[str, str], Operation]:
-        parts = (definitions.OPERATIONS, endpoints.OPERATIONS, views.OPERATIONS, search.OPERATIONS)
-        return {("sagemaker", name): partial(self._operate, one) for part in parts for name, one in part.items()}
+        parts = (definitions, endpoints, views, search, components)
+        hosting = {
+            ("sagemaker", name): partial(self._operate, one) for part in parts for name, one in part.OPERATIONS.items()
+        }
+        scaling = {
+            ("application-autoscaling", name): partial(one, self.hosting)
+            for name, one in autoscaling.OPERATIONS.items()
+        }
+        return {**hosting, **scaling, ("sagemaker-runtime", "InvokeEndpoint"): _no_invocations}
 
     def _operate(self, operate: Operate, call: Call) -> Mapping[str, Any]:
         answer = operate(self.hosting, call)
@@ -42,11 +54,23 @@ class SageMaker(Overlay):
             self._write(self.hosting.of(call), named)
         return answer
 
+    def before(self, call: Call) -> None:
+        if call.service == "logs":
+            self.hosting.runs.bring_logs_up_to_date()
+
+    def data_plane(self, request: Request) -> Answer | None:
+        return answer_chat(self.hosting, request)
+
+    def verbs(self) -> Mapping[str, Verb]:
+        return {"scale": partial(scale, self.hosting)}
+
     def settle(self, now: datetime) -> None:
         for region in self.hosting.regions.values():
             for endpoint in region.endpoints:
                 if settle_endpoint(self.hosting, region, endpoint, now):
                     self._write(region, endpoint.name)
+            for component in region.components:
+                settle_component(self.hosting, region, component, now)
 
     def _write(self, region: Region, name: str) -> None:
         """Tell the index what an endpoint looks like now."""
@@ -59,9 +83,19 @@ class SageMaker(Overlay):
             for path, thing in region.things():
                 price = _price(thing) if isinstance(thing, Endpoint) else 0.0
                 yield Entry("sagemaker", KINDS[path], f"{region.name}/{thing.name}", price)
+        for name in self.hosting.scaling.regions():
+            for target in self.hosting.scaling.targets(name).values():
+                yield Entry("application-autoscaling", "scalable target", f"{name}/{target.resource}")
+            for policy in self.hosting.scaling.policies(name).values():
+                yield Entry("application-autoscaling", "policy", f"{name}/{policy.resource}/{policy.name}")
 
     def reset(self) -> None:
         self.hosting.reset()
+
+
+def _no_invocations(call: Call) -> Mapping[str, Any]:
+    """moto would answer with a constant, whatever is there."""
+    raise AwsError("NotImplemented", "the local cloud has no InvokeEndpoint: use the endpoint's OpenAI URL")
 
 
 def _record(region: Region, endpoint: Endpoint) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from datetime import datetime
 from infra.localaws.containers import State
 from infra.localaws.sagemaker.endpoints import types_of
 from infra.localaws.sagemaker.hosting import Hosting, container_key, container_of
+from infra.localaws.sagemaker.runs import ENDPOINTS
 from infra.localaws.sagemaker.world import Change, Endpoint, Region, Status, Variant
 
 NO_CAPACITY = (
@@ -87,7 +88,8 @@ def _start(hosting: Hosting, region: Region, endpoint: Endpoint, change: Change)
     for variant in change.variants or ():
         container = container_of(region, variant)
         if container is not None:
-            hosting.around.containers.start(container_key(region, endpoint, change.config, variant.name), container)
+            key = container_key(region, endpoint, change.config, variant.name)
+            hosting.runs.start(key, container, region.name, ENDPOINTS + endpoint.name, variant.name)
 
 
 def _look(hosting: Hosting, region: Region, endpoint: Endpoint, change: Change) -> bool:
@@ -96,13 +98,26 @@ def _look(hosting: Hosting, region: Region, endpoint: Endpoint, change: Change) 
     for variant in change.variants or ():
         if container_of(region, variant) is not None:
             key = container_key(region, endpoint, change.config, variant.name)
-            states[variant.name] = hosting.around.containers.state(key)
+            states[variant.name] = hosting.runs.state(key)
     broken = next((name for name, state in states.items() if state is State.BROKEN), None)
     if broken is not None:
         return _give_up(hosting, region, endpoint, change, NO_PING.format(broken))
     if State.STARTING in states.values():
         return False
+    if alarm := _alarm(hosting, region, change):
+        return _give_up(hosting, region, endpoint, change, f"Alarm {alarm} went off during the deployment.")
     return _take_over(hosting, region, endpoint, change)
+
+
+def _alarm(hosting: Hosting, region: Region, change: Change) -> str | None:
+    """The alarm that is to roll an update back and that is on. The words about it are not AWS's."""
+    said = (change.deployment or {}).get("AutoRollbackConfiguration", {}).get("Alarms", ())
+    names = {one["AlarmName"] for one in said}
+    for name, backend in hosting.around.moto.backends("cloudwatch") if names else ():
+        for alarm in backend.alarms.values() if name == region.name else ():
+            if alarm.name in names and alarm.state_value == "ALARM":
+                return str(alarm.name)
+    return None
 
 
 def _take_over(hosting: Hosting, region: Region, endpoint: Endpoint, change: Change) -> bool:
@@ -142,4 +157,4 @@ def _stop(
     for variant in variants:
         variant.placed.clear()
         if config != keep:
-            hosting.around.containers.stop(container_key(region, endpoint, config, variant.name))
+            hosting.runs.stop(container_key(region, endpoint, config, variant.name))

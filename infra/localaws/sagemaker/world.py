@@ -90,7 +90,9 @@ class Component(Thing):
     current: int = 0
     due: datetime | None = None
     running: Mapping[str, Any] = field(default_factory=dict)
-    """The specification that is deployed; during an update `said` has the new one already."""
+    """The specification that is deployed."""
+    coming: Mapping[str, Any] | None = None
+    """The one that is to replace it."""
     revision: int = 0
     deployment: Mapping[str, Any] | None = None
 
