@@ -6,6 +6,7 @@ Connections stay open between requests, as an SDK expects; a call costs well und
 from __future__ import annotations
 
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -82,7 +83,9 @@ class _Inner(ThreadingHTTPServer):
                 _close(connection)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is no error of ours; what `answer` raises is told by the handler."""
+        """A client that went away is no error of ours; anything else is, and shall be seen."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -25,6 +25,10 @@ from infra.localaws.http import Answer, Request
 
 CHAT = "/v1/chat/completions"
 ANSWERED_WITHIN_S = 120.0
+ENVIRONMENT = {"LLAMA_ARG_THREADS": "1"}
+"""What every server gets unless its arguments say otherwise. Threads wait for each other busily: several servers with
+more than one each are many times slower on few cores.
+"""
 _MOST_LINES = 10_000
 _LOOK_AGAIN_S = 0.02
 
@@ -97,7 +101,7 @@ class Servers:
             text=True,
             errors="replace",
             start_new_session=True,
-            env={"PATH": os.environ.get("PATH", os.defpath), "HOME": os.environ.get("HOME", "/nonexistent")},
+            env=ENVIRONMENT | {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
         )
 
     def weights(self) -> str:

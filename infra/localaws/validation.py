@@ -16,9 +16,14 @@ from botocore.model import Shape
 from infra.localaws.calls import Call, service_model
 from infra.localaws.errors import Invalid
 
-_CLASSES = ((r"\p{L}", r"\w"), (r"\p{N}", r"\d"), (r"\p{Z}", r"\s"))
-"""Unicode's classes in Python's words; letters are only near enough, since `\\w` has the underscore, which all those
-patterns allow anyway."""
+_TRANSLATED = (
+    (r"\p{L}", r"\w"),  # near enough: all those patterns allow the underscore that `\w` has beside the letters
+    (r"\p{N}", r"\d"),
+    (r"\p{Z}", r"\s"),
+    (r"\p{Print}", r"[^\x00-\x1f\x7f]"),
+    (r"\uD800\uDC00-\uDBFF\uDFFF", r"\U00010000-\U0010FFFF"),
+)
+"""What the models' patterns say in Java's words, and in Python's."""
 
 
 def check(call: Call) -> None:
@@ -80,6 +85,6 @@ def _joined(path: str, name: str) -> str:
 
 @cache
 def _compiled(pattern: str) -> re.Pattern[str]:
-    for theirs, ours in _CLASSES:
+    for theirs, ours in _TRANSLATED:
         pattern = pattern.replace(theirs, ours)
     return re.compile(pattern)

@@ -11,6 +11,7 @@ import pytest
 from botocore.config import Config
 
 from infra.localaws.localaws import LocalAws
+from tests.localaws.hosting import ROLE, VARIANT, make_endpoint, make_model
 
 Clients = Callable[[str], Any]
 ONE_TRY = Config(retries={"mode": "standard", "total_max_attempts": 1}, read_timeout=10)
@@ -42,3 +43,20 @@ def clients(running: LocalAws) -> Clients:
 @pytest.fixture
 def sagemaker(cloud: LocalAws, clients: Clients) -> Any:
     return clients("sagemaker")
+
+
+@pytest.fixture
+def hosted(cloud: LocalAws, sagemaker: Any) -> LocalAws:
+    """The endpoint `e1` for components, in service, which may go down to no instance and up to three."""
+    variant = {
+        "VariantName": VARIANT,
+        "InstanceType": "ml.g6.xlarge",
+        "InitialInstanceCount": 1,
+        "ManagedInstanceScaling": {"Status": "ENABLED", "MinInstanceCount": 0, "MaxInstanceCount": 3},
+        "RoutingConfig": {"RoutingStrategy": "LEAST_OUTSTANDING_REQUESTS"},
+    }
+    sagemaker.create_endpoint_config(EndpointConfigName="c1", ProductionVariants=[variant], ExecutionRoleArn=ROLE)
+    make_endpoint(sagemaker)
+    make_model(sagemaker)
+    cloud.advance(300)
+    return cloud

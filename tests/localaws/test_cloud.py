@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
 from typing import Any
 
 import boto3
@@ -152,3 +155,12 @@ def test_in_a_process_of_its_own_it_is_the_same_cloud() -> None:
         process = cloud.process_id
     with pytest.raises(ProcessLookupError):
         os.kill(process, 0)
+
+
+def test_by_hand_it_says_where_it_is() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "infra.localaws"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60
+    )
+    said = json.loads(done.stdout)
+    assert said["environment"]["AWS_ENDPOINT_URL"] == f"http://127.0.0.1:{said['port']}"
+    assert done.returncode == 0

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from infra.localaws.localaws import LocalAws
-from tests.localaws.hosting import make_config, make_endpoint, refusal, status
+from tests.localaws.conftest import Clients
+from tests.localaws.hosting import IMAGE, ROLE, make_config, make_endpoint, refusal, status
 
 OWNER = {"Key": "cmr:owner", "Value": "compose-model-reconciler"}
 
@@ -97,3 +98,16 @@ def test_tag_keys_are_held_to_their_characters(sagemaker: Any) -> None:
     make_config(sagemaker)
     given = {"EndpointName": "e1", "EndpointConfigName": "c1", "Tags": [{"Key": "no#hash", "Value": ""}]}
     assert "at 'tags.1.member.key'" in refusal(sagemaker.create_endpoint, **given)
+
+
+def test_tagging_service_knows_models_and_configs_too(cloud: LocalAws, sagemaker: Any, clients: Clients) -> None:
+    """What Search does not find, and a driver has to, after a crash between two creations."""
+    sagemaker.create_model(ModelName="m1", ExecutionRoleArn=ROLE, PrimaryContainer={"Image": IMAGE}, Tags=[OWNER])
+    variant = {"VariantName": "v", "ModelName": "m1", "InstanceType": "ml.g6.xlarge", "InitialInstanceCount": 1}
+    sagemaker.create_endpoint_config(EndpointConfigName="c1", ProductionVariants=[variant], Tags=[OWNER])
+    make_endpoint(sagemaker, "somebody-elses")
+    said = clients("resourcegroupstaggingapi").get_resources(
+        TagFilters=[{"Key": OWNER["Key"], "Values": [OWNER["Value"]]}], ResourceTypeFilters=["sagemaker"]
+    )
+    arns = [one["ResourceARN"].rpartition(":")[2] for one in said["ResourceTagMappingList"]]
+    assert arns == ["model/m1", "endpoint-config/c1"]

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +10,7 @@ from typing import Any
 import boto3
 import pytest
 
+from infra.lab import wait_for
 from infra.localaws.localaws import AwsProcess, LocalAws
 from infra.localaws.servers import Servers
 from tests import parts
@@ -55,6 +53,13 @@ def servers_of(pid: int) -> list[int]:
         except OSError:
             continue
     return found
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def test_real_model_answers_behind_the_url(real: LocalAws, client: Any) -> None:
@@ -119,15 +124,4 @@ def test_nothing_is_left_running_when_the_cloud_ends(ending: str) -> None:
         (server,) = servers_of(cloud.process_id)
         if ending == "is killed":
             os.kill(cloud.process_id, 9)
-    assert (
-        not Path(f"/proc/{server}").exists() or Path(f"/proc/{server}/stat").read_text().split(")")[1].split()[0] == "Z"
-    )
-
-
-def test_by_hand_it_says_where_it_is() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "infra.localaws"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60
-    )
-    said = json.loads(done.stdout)
-    assert said["environment"]["AWS_ENDPOINT_URL"] == f"http://127.0.0.1:{said['port']}"
-    assert done.returncode == 0
+    wait_for("the server's end", lambda: not is_alive(server), within_s=10)

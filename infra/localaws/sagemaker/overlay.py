@@ -17,6 +17,7 @@ from infra.localaws.sagemaker.copies import settle_component
 from infra.localaws.sagemaker.dataplane import answer_chat
 from infra.localaws.sagemaker.hosting import Hosting, Operate
 from infra.localaws.sagemaker.scaled import scale
+from infra.localaws.sagemaker.tagging import lend
 from infra.localaws.sagemaker.transitions import settle_endpoint
 from infra.localaws.sagemaker.world import Endpoint, Region
 
@@ -57,6 +58,8 @@ class SageMaker(Overlay):
     def before(self, call: Call) -> None:
         if call.service == "logs":
             self.hosting.runs.bring_logs_up_to_date()
+        if call.service == "resourcegroupstaggingapi":
+            lend(self.hosting, self.hosting.of(call))
 
     def data_plane(self, request: Request) -> Answer | None:
         return answer_chat(self.hosting, request)
