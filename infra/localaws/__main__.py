@@ -18,9 +18,12 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0, help="where to answer; a free port by default")
     parser.add_argument("--llama-server", type=Path, help="run this as containers; without it they echo")
     parser.add_argument("--weights", type=Path, help="the GGUF file that each llama-server gets, whatever it asks for")
+    parser.add_argument("--latency", type=float, help="seconds that creating, updating and deleting take")
     given = parser.parse_args()
     servers = Servers(given.llama_server.resolve(), given.weights.resolve()) if given.llama_server else None
     with LocalAws(servers, given.port) as cloud:
+        if given.latency is not None:
+            cloud.latencies(create_s=given.latency, update_s=given.latency, delete_s=given.latency)
         print(json.dumps({"port": cloud.port, "environment": environment(cloud.port)}), flush=True)
         sys.stdin.read()
     sys.stdout.flush()

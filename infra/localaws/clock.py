@@ -37,7 +37,7 @@ class Latencies:
     update_s: float = 300.0
     delete_s: float = 60.0
     index_s: float = 0.0
-    """By how much SageMaker's Search lags behind; on AWS seconds to minutes."""
+    """By how much SageMaker's Search and the tagging service lag behind; on AWS seconds to minutes."""
 
     def set(self, **given: float) -> None:
         for name, seconds in given.items():

@@ -18,7 +18,7 @@ from infra.localaws.books import moto_books
 from infra.localaws.calls import Call, Journal, identify
 from infra.localaws.clock import Clock, Latencies
 from infra.localaws.containers import Containers, Echo
-from infra.localaws.errors import AwsError, Protocol, error_answer
+from infra.localaws.errors import AwsError, Protocol, error_answer, unknown_key
 from infra.localaws.faults import Fault, Faults, Kind, error_of
 from infra.localaws.http import Answer, Dropped, Request
 from infra.localaws.moto import Moto
@@ -77,6 +77,8 @@ class Cloud:
 
     def _apply(self, call: Call) -> Answer:
         with self._lock:
+            if self.moto.secret_of(call.access_key) is None:
+                return error_answer(call.protocol, unknown_key(call.protocol))
             self._settle()
             for overlay in self.overlays:
                 overlay.before(call)

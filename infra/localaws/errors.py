@@ -35,6 +35,16 @@ class Invalid(AwsError):
         super().__init__("ValidationException", message)
 
 
+def unknown_key(protocol: Protocol) -> AwsError:
+    """What a service says to an access key that nobody has."""
+    if protocol is Protocol.EC2:
+        return AwsError("AuthFailure", "AWS was not able to validate the provided access credentials", 401)
+    if protocol is Protocol.QUERY:
+        return AwsError("InvalidClientTokenId", "The security token included in the request is invalid.", 403)
+    text = "The security token included in the request is invalid."
+    return AwsError("UnrecognizedClientException", text, 400 if protocol is Protocol.JSON else 403)
+
+
 def error_answer(protocol: Protocol, error: AwsError) -> Answer:
     """The error as a client of this protocol expects it."""
     request_id = str(uuid.uuid4())

@@ -21,6 +21,8 @@ class Kind(Enum):
     BROKEN = "broken"
     """Status 500; nothing is done."""
     DENIED = "denied"
+    REFUSED = "refused"
+    """Any other error: `code`, `message` and `status` say which."""
     SLOW = "slow"
     """Done and answered, `seconds` of real time later."""
 
@@ -40,6 +42,8 @@ class Fault:
     times: int = 1
     seconds: float = 0.0
     message: str = ""
+    code: str = "ValidationException"
+    status: int = 400
 
     def matches(self, call: Call) -> bool:
         return (
@@ -88,9 +92,12 @@ def error_of(fault: Fault, call: Call) -> AwsError | None:
         text = fault.message or "Rate exceeded"
         if call.protocol is Protocol.EC2:
             return AwsError("RequestLimitExceeded", fault.message or "Request limit exceeded.", 503)
-        return AwsError("Throttling" if call.protocol is Protocol.QUERY else "ThrottlingException", text)
+        status = 400 if call.protocol in (Protocol.JSON, Protocol.QUERY) else 429
+        return AwsError("Throttling" if call.protocol is Protocol.QUERY else "ThrottlingException", text, status)
     if fault.kind is Kind.DENIED:
         return _denied(fault, call)
+    if fault.kind is Kind.REFUSED:
+        return AwsError(fault.code, fault.message, fault.status)
     return None
 
 

@@ -69,7 +69,7 @@ class Aws(ABC):
 
     def fault(self, kind: str, **given: Any) -> None:
         """Script a fault: a kind of `faults.Kind`, and `at`, `service`, `operation`, `skip`, `times`, `seconds`,
-        `message` of `faults.Fault`."""
+        `message`, `code`, `status` of `faults.Fault`."""
         self.perform("script", kind=kind, **given)
 
     def clear_faults(self) -> None:
@@ -112,6 +112,11 @@ class Aws(ABC):
     def reset(self) -> None:
         """A new world."""
         self.perform("reset")
+
+    def show_status(self, endpoint: str, status: str | None) -> None:
+        """SageMaker says this of an endpoint from now on, whatever is true (`SystemUpdating`, or a word that nobody has
+        heard of); None is the truth again."""
+        self.perform("show-status", region=REGION, endpoint=endpoint, status=status)
 
     def scale(self, resource: str, count: int) -> int:
         """What autoscaling would decide: so many instances or copies (`endpoint/NAME/variant/NAME`,

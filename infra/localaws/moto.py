@@ -14,7 +14,7 @@ os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
 from moto.core.base_backend import BackendDict
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-from infra.localaws.calls import ACCOUNT, Call
+from infra.localaws.calls import ACCESS_KEY, ACCOUNT, SECRET_KEY, Call
 from infra.localaws.errors import AwsError, error_answer
 from infra.localaws.http import Answer, Request
 
@@ -45,6 +45,16 @@ class Moto:
             if hasattr(pieces, "close"):
                 pieces.close()
         return Answer(int(given[0].split()[0]), dict(given[1]), body)
+
+    def secret_of(self, access_key: str) -> str | None:
+        """The secret of a key of the account: the cloud's own, or one that IAM or STS gave to somebody; None for a
+        stranger's."""
+        if access_key == ACCESS_KEY:
+            return SECRET_KEY
+        users = (user for _, backend in self.backends("iam") for user in backend.users.values())
+        mine = (key for user in users for key in user.access_keys)
+        lent = (role for _, backend in self.backends("sts") for role in backend.assumed_roles)
+        return next((str(key.secret_access_key) for key in (*mine, *lent) if key.access_key_id == access_key), None)
 
     def backends(self, service: str) -> Iterator[tuple[str, Any]]:
         """Region and backend of everything that this service was asked for; nothing is made by asking here."""

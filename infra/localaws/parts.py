@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from infra.localaws.overlay import Overlay
+from infra.localaws.quotas import Quotas
 from infra.localaws.sagemaker.overlay import SageMaker
 
-PARTS: tuple[type[Overlay], ...] = (SageMaker,)
+PARTS: tuple[type[Overlay], ...] = (SageMaker, Quotas)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qsl, quote, urlsplit
 
@@ -21,6 +21,9 @@ LONGEST_S = 12 * 3600
 HOSTS = {"sagemaker": "sagemaker.amazonaws.com", "bedrock": "bedrock.amazonaws.com"}
 
 
+SecretOf = Callable[[str], str | None]
+
+
 class BadToken(AwsError):
     """Status 403, with the reason; AWS says less."""
 
@@ -28,8 +31,13 @@ class BadToken(AwsError):
         super().__init__("AccessDeniedException", f"The bearer token is not valid: {reason}", 403)
 
 
-def region_of(request: Request, service: str, now: datetime) -> str:
-    """The region that a request's bearer token was made for. Raises BadToken."""
+def _own_secret(access_key: str) -> str | None:
+    return SECRET_KEY if access_key == ACCESS_KEY else None
+
+
+def region_of(request: Request, service: str, now: datetime, secret_of: SecretOf = _own_secret) -> str:
+    """The region that a request's bearer token was made for. Raises BadToken. `secret_of` knows more keys than the
+    cloud's own: `Moto.secret_of`."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise BadToken("there is none")
@@ -41,9 +49,10 @@ def region_of(request: Request, service: str, now: datetime) -> str:
         raise BadToken("it is not a CallWithBearerToken of version 1")
     access_key, region = _scope(said, service)
     _check_time(said, now)
-    if access_key != ACCESS_KEY:
+    secret = secret_of(access_key)
+    if secret is None:
         raise BadToken("its access key is not known")
-    if said.get("X-Amz-Signature") != _signature(said, service, region):
+    if said.get("X-Amz-Signature") != _signature(said, service, region, Credentials(access_key, secret)):
         raise BadToken("its signature does not match")
     return region
 
@@ -78,12 +87,12 @@ def _check_time(said: Mapping[str, str], now: datetime) -> None:
         raise BadToken("it has expired")
 
 
-def _signature(said: Mapping[str, str], service: str, region: str) -> str:
+def _signature(said: Mapping[str, str], service: str, region: str, credentials: Credentials) -> str:
     """What the signature should be: made again, from all that was signed."""
     signed = {name: value for name, value in said.items() if name not in ("X-Amz-Signature", "Version")}
     query = "&".join(f"{quote(name, safe='-_.~')}={quote(value, safe='-_.~')}" for name, value in signed.items())
     request = AWSRequest("POST", f"https://{HOSTS[service]}/?{query}", headers={"host": HOSTS[service]})
     request.context["timestamp"] = said["X-Amz-Date"]
-    auth = SigV4QueryAuth(Credentials(ACCESS_KEY, SECRET_KEY), service, region)
+    auth = SigV4QueryAuth(credentials, service, region)
     signature: str = auth.signature(auth.string_to_sign(request, auth.canonical_request(request)), request)
     return signature

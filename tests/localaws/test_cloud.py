@@ -13,7 +13,7 @@ import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError
 
 from infra.localaws.localaws import AwsProcess, LocalAws
-from tests.localaws.conftest import Clients
+from tests.localaws.conftest import ONE_TRY, Clients
 from tests.localaws.hosting import make_config, make_endpoint, make_model, refusal, status
 
 
@@ -142,7 +142,7 @@ def test_back_door_says_what_it_does_not_have(cloud: LocalAws) -> None:
 
 
 def test_in_a_process_of_its_own_it_is_the_same_cloud() -> None:
-    with AwsProcess() as cloud:
+    with AwsProcess("--latency", "300") as cloud:
         assert cloud.environment["AWS_ENDPOINT_URL"] == cloud.url
         client = boto3.client("sagemaker", **cloud.credentials)
         make_endpoint(client)
@@ -164,3 +164,59 @@ def test_by_hand_it_says_where_it_is() -> None:
     said = json.loads(done.stdout)
     assert said["environment"]["AWS_ENDPOINT_URL"] == f"http://127.0.0.1:{said['port']}"
     assert done.returncode == 0
+
+
+def test_any_error_can_be_scripted(cloud: LocalAws, sagemaker: Any) -> None:
+    """For instance the eventually consistent read of CreateEndpoint, which may not see a configuration at once."""
+    make_config(sagemaker)
+    cloud.fault("refused", operation="CreateEndpoint", message="Could not find endpoint configuration", status=400)
+    said = refusal(sagemaker.create_endpoint, EndpointName="e1", EndpointConfigName="c1")
+    assert said == "Could not find endpoint configuration"
+    sagemaker.create_endpoint(EndpointName="e1", EndpointConfigName="c1")
+
+
+@pytest.mark.parametrize(
+    ("service", "call", "code"),
+    [
+        ("sagemaker", "list_models", "UnrecognizedClientException"),
+        ("bedrock", "list_foundation_models", "UnrecognizedClientException"),
+        ("sts", "get_caller_identity", "InvalidClientTokenId"),
+        ("ec2", "describe_vpcs", "AuthFailure"),
+    ],
+)
+def test_unknown_access_key_is_refused(cloud: LocalAws, service: str, call: str, code: str) -> None:
+    stranger = cloud.credentials | {"aws_access_key_id": "AKIASOMEBODYELSE0000"}
+    refusal(getattr(boto3.client(service, config=ONE_TRY, **stranger), call), code=code)
+
+
+def test_role_that_was_assumed_is_known(cloud: LocalAws, clients: Clients) -> None:
+    role = "arn:aws:iam::123456789012:role/deployer"
+    lent = clients("sts").assume_role(RoleArn=role, RoleSessionName="a-test")["Credentials"]
+    given = cloud.credentials | {
+        "aws_access_key_id": lent["AccessKeyId"],
+        "aws_secret_access_key": lent["SecretAccessKey"],
+        "aws_session_token": lent["SessionToken"],
+    }
+    assert boto3.client("sagemaker", config=ONE_TRY, **given).list_models()["Models"] == []
+
+
+def test_quotas_say_what_will_be_refused(cloud: LocalAws, clients: Clients) -> None:
+    cloud.quota("ml.g6.xlarge", 2)
+    cloud.quota("L-DB2E81BA", 8)
+    quotas = clients("service-quotas")
+    pages = quotas.get_paginator("list_service_quotas").paginate(ServiceCode="sagemaker")
+    values = {one["QuotaName"]: one["Value"] for page in pages for one in page["Quotas"]}
+    assert values["ml.g6.xlarge for endpoint usage"] == 2
+    assert values["ml.p5.48xlarge for endpoint usage"] == 1000
+    said = quotas.get_service_quota(ServiceCode="ec2", QuotaCode="L-DB2E81BA")["Quota"]
+    assert (said["QuotaName"], said["Value"]) == ("Running On-Demand G and VT instances", 8)
+    refusal(quotas.get_service_quota, code="NoSuchResourceException", ServiceCode="ec2", QuotaCode="L-00000000")
+
+
+def test_status_can_be_any_word(cloud: LocalAws, sagemaker: Any) -> None:
+    make_endpoint(sagemaker)
+    cloud.show_status("e1", "SystemUpdating")
+    assert status(sagemaker) == "SystemUpdating"
+    assert sagemaker.list_endpoints()["Endpoints"][0]["EndpointStatus"] == "SystemUpdating"
+    cloud.show_status("e1", None)
+    assert status(sagemaker) == "Creating"

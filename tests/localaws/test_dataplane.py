@@ -99,6 +99,13 @@ def test_endpoint_serves_on_during_an_update(served: LocalAws, sagemaker: Any) -
     assert ask(served)[0] == 200
 
 
+def test_token_of_an_assumed_role_is_good(served: LocalAws, clients: Any) -> None:
+    role = "arn:aws:iam::123456789012:role/caller"
+    lent = clients("sts").assume_role(RoleArn=role, RoleSessionName="a-test")["Credentials"]
+    credentials = Credentials(lent["AccessKeyId"], lent["SecretAccessKey"], lent["SessionToken"])
+    assert ask(served, bearer=mint(credentials.get_frozen_credentials(), "sagemaker", "us-east-1"))[0] == 200
+
+
 @pytest.mark.parametrize("rest", ["models", "embeddings", "responses", "completions"])
 def test_only_chat_completions_are_routed(served: LocalAws, rest: str) -> None:
     assert ask(served, f"/endpoints/e1/openai/v1/{rest}")[0] == 404
@@ -111,6 +118,8 @@ def test_requests_are_counted_and_can_be_lost(served: LocalAws) -> None:
     served.fault("request-lost", service="runtime")
     with pytest.raises(ConnectionError):
         ask(served)
+    served.fault("throttled", service="runtime")
+    assert ask(served)[0] == 429
 
 
 def test_invoke_endpoint_is_refused_rather_than_made_up(served: LocalAws, clients: Any) -> None:

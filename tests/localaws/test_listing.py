@@ -106,8 +106,10 @@ def test_tagging_service_knows_models_and_configs_too(cloud: LocalAws, sagemaker
     variant = {"VariantName": "v", "ModelName": "m1", "InstanceType": "ml.g6.xlarge", "InitialInstanceCount": 1}
     sagemaker.create_endpoint_config(EndpointConfigName="c1", ProductionVariants=[variant], Tags=[OWNER])
     make_endpoint(sagemaker, "somebody-elses")
-    said = clients("resourcegroupstaggingapi").get_resources(
-        TagFilters=[{"Key": OWNER["Key"], "Values": [OWNER["Value"]]}], ResourceTypeFilters=["sagemaker"]
-    )
-    arns = [one["ResourceARN"].rpartition(":")[2] for one in said["ResourceTagMappingList"]]
-    assert arns == ["model/m1", "endpoint-config/c1"]
+    tagged = {"TagFilters": [{"Key": OWNER["Key"], "Values": [OWNER["Value"]]}]}
+    look = lambda: clients("resourcegroupstaggingapi").get_resources(**tagged)["ResourceTagMappingList"]  # noqa: E731
+    assert [one["ResourceARN"].rpartition(":")[2] for one in look()] == ["model/m1", "endpoint-config/c1"]
+    cloud.latencies(index_s=30)
+    assert look() == []
+    cloud.advance(30)
+    assert len(look()) == 2

@@ -36,7 +36,7 @@ def answer_chat(hosting: Hosting, request: Request) -> Answer | None:
         return None
     name, component, rest = found.groups()
     try:
-        named = region_of(request, "sagemaker", hosting.now())
+        named = region_of(request, "sagemaker", hosting.now(), hosting.around.moto.secret_of)
         if (request.method, rest) != ("POST", "chat/completions"):
             raise AwsError("UnknownOperationException", f"{request.method} {rest} is not routed", 404)
         with hosting.around.lock:

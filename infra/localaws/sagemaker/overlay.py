@@ -65,7 +65,14 @@ class SageMaker(Overlay):
         return answer_chat(self.hosting, request)
 
     def verbs(self) -> Mapping[str, Verb]:
-        return {"scale": partial(scale, self.hosting)}
+        return {"scale": partial(scale, self.hosting), "show-status": self._show_status}
+
+    def _show_status(self, region: str, endpoint: str, status: str | None) -> None:
+        there = self.hosting.region(region).endpoints.get(endpoint)
+        if there is None:
+            raise ValueError(f"there is no endpoint {endpoint} in {region}")
+        there.shown = status or ""
+        self._write(self.hosting.region(region), endpoint)
 
     def settle(self, now: datetime) -> None:
         for region in self.hosting.regions.values():

@@ -9,7 +9,7 @@ from typing import Any
 from infra.localaws.calls import Call
 from infra.localaws.errors import Invalid
 from infra.localaws.sagemaker.hosting import Hosting, Operate, container_of
-from infra.localaws.sagemaker.world import Endpoint, Region, Status, Thing, Variant
+from infra.localaws.sagemaker.world import Component, Endpoint, Region, Thing, Variant
 
 
 def describe_endpoint(hosting: Hosting, call: Call) -> Mapping[str, Any]:
@@ -24,7 +24,7 @@ def described(region: Region, endpoint: Endpoint) -> dict[str, Any]:
         "EndpointName": endpoint.name,
         "EndpointArn": endpoint.arn,
         "EndpointConfigName": endpoint.config,
-        "EndpointStatus": endpoint.status.value,
+        "EndpointStatus": endpoint.word,
         "CreationTime": endpoint.created,
         "LastModifiedTime": endpoint.modified,
     }
@@ -95,9 +95,8 @@ def listed(call: Call, things: Iterable[Thing], prefix: str, key: str) -> dict[s
 
 def _summary(thing: Thing, prefix: str) -> dict[str, Any]:
     summary = {f"{prefix}Name": thing.name, f"{prefix}Arn": thing.arn, "CreationTime": thing.created}
-    status: Status | None = getattr(thing, "status", None)
-    if status is not None:
-        summary |= {f"{prefix}Status": status.value, "LastModifiedTime": getattr(thing, "modified", thing.created)}
+    if isinstance(thing, Endpoint | Component):
+        summary |= {f"{prefix}Status": thing.word, "LastModifiedTime": thing.modified}
     return summary
 
 
@@ -105,7 +104,7 @@ def _is_wanted(thing: Thing, said: Mapping[str, Any]) -> bool:
     modified = getattr(thing, "modified", None) or thing.created
     tests: Sequence[tuple[str, Callable[[Any], bool]]] = (
         ("NameContains", lambda text: text.lower() in thing.name.lower()),
-        ("StatusEquals", lambda status: getattr(thing, "status", Status.IN_SERVICE).value == status),
+        ("StatusEquals", lambda status: getattr(thing, "word", "") == status),
         ("CreationTimeBefore", lambda at: thing.created < moment(at)),
         ("CreationTimeAfter", lambda at: thing.created > moment(at)),
         ("LastModifiedTimeBefore", lambda at: modified < moment(at)),

@@ -75,6 +75,12 @@ class Endpoint(Thing):
     variants: list[Variant] = field(default_factory=list)
     change: Change | None = None
     deployment: Mapping[str, Any] | None = None
+    shown: str = ""
+    """What is said instead of the status, where a test wants that."""
+
+    @property
+    def word(self) -> str:
+        return self.shown or self.status.value
 
 
 @dataclass(slots=True)
@@ -95,6 +101,10 @@ class Component(Thing):
     """The one that is to replace it."""
     revision: int = 0
     deployment: Mapping[str, Any] | None = None
+
+    @property
+    def word(self) -> str:
+        return self.status.value
 
 
 T = TypeVar("T", bound=Thing)
