@@ -14,8 +14,9 @@ from datetime import datetime, timedelta
 
 from drivers.base import Deployment, Phase
 from drivers.naming import NAMING_VERSION
+from reconciler.backoff import MAX_ATTEMPTS
 from reconciler.sweep import GRACE_S
-from state.record import Append, Change, DeploymentRecord, Event, Intent, PutDeployment, Recorded
+from state.record import Append, Change, DeploymentRecord, Event, Intent, ModelRecord, PutDeployment, Recorded
 
 Owned = Mapping[str, tuple[Deployment, ...]]
 """What platforms have of ours, by driver."""
@@ -65,18 +66,33 @@ def adoption_changes(before: Recorded, after: Recorded, now: datetime) -> Iterab
         yield Append(Event(at=now, kind=kind, model=record.deployment.model, deployment=id, text=text))
 
 
-def files_should_stay(known: Recorded, unlisted: Collection[str], *, files_epoch: int) -> str:
+def files_should_stay(
+    known: Recorded, unlisted: Collection[str], *, files_epoch: int, without_address: Collection[str]
+) -> str:
     """Why what the files say is better knowledge than ours, so that they are left as they are; empty where it is not.
 
     After a loss the files may name something that serves and that we know too little of: it was found, and its platform
-    has not yet said where it answers; or the record knows of no file at all, and a platform does not tell what it has.
+    has not yet said where it answers. Where the record knows of no file at all, that concerns everything in it, also
+    what a platform calls absent or starting that was just found there; and while a platform does not tell what it has,
+    no model that is wanted loses its address (`without_address`: those that would; what was given up has none to lose).
     """
+    is_lost = bool(files_epoch) and not known.outputs
+    waiting = {key for key in without_address if not _is_given_up(known.models.get(key))}
     for record in known.deployments.values():
-        if record.adopted and record.phase is Phase.UNKNOWN and record.endpoint is None:
+        is_mute = (record.adopted or is_lost) and record.phase is Phase.UNKNOWN and record.endpoint is None
+        if is_mute or (is_lost and record.adopted and record.deployment.model in waiting and _may_answer(record)):
             return f"the files stay as they are: {record.driver} does not say where {record.deployment.name} answers"
-    if files_epoch and not known.outputs and unlisted:
+    if is_lost and unlisted and waiting:
         return f"the files stay as they are: they are older than the record, and {', '.join(unlisted)} does not answer"
     return ""
+
+
+def _may_answer(record: DeploymentRecord) -> bool:
+    return record.phase not in (Phase.FAILED, Phase.DELETING)
+
+
+def _is_given_up(book: ModelRecord | None) -> bool:
+    return book is not None and (bool(book.halted) or book.attempts >= MAX_ATTEMPTS)
 
 
 def _adopted(driver: str, deployment: Deployment, now: datetime) -> DeploymentRecord:

@@ -40,12 +40,22 @@ def serve(case: Case, record: DeploymentRecord) -> Iterator[Step]:
 
 
 def wait(case: Case, record: DeploymentRecord) -> Iterator[Step]:
-    cause = (
-        f"the platform does not say how it is: {record.detail}"
-        if record.phase is Phase.UNKNOWN
-        else "it is being deleted"
-    )
-    yield case.hold(record, cause)
+    yield case.hold(record, f"the platform does not say how it is: {record.detail}")
+
+
+def see_out(case: Case, record: DeploymentRecord) -> Iterator[Step]:
+    """Somebody deletes it, or we began to before the record was lost. Where that gets stuck half way, as it may on a
+    platform that takes several calls, it is taken up: what is half deleted never comes back."""
+    patience = case.settled_at(record, since=record.phase_since)
+    stuck = f"somebody began to delete it, and that does not end: {record.detail}"
+    if case.moment.now < patience or case.kept:
+        yield case.hold(record, "it is being deleted", patience)
+    elif case.want is None:
+        yield from remove(case, record)
+    elif record is not case.active:
+        yield case.step(Action.DELETE, record, stuck)
+    elif record is case.same:
+        yield from attempt(case, record, stuck)
 
 
 def forget(case: Case, record: DeploymentRecord) -> Iterator[Step]:
@@ -115,7 +125,7 @@ def be_patient(case: Case, record: DeploymentRecord) -> Iterator[Step]:
     deadline = began + timedelta(seconds=patience_s)
     if case.moment.now < deadline:
         yield case.hold(record, record.detail or "it is starting", deadline)
-    elif record.active:
+    elif record is case.active:
         yield from attempt(case, record, f"not ready again within {patience_s:g} s")
     else:
         yield case.step(Action.DELETE, record, f"not ready within {patience_s:g} s")
@@ -131,7 +141,7 @@ def give_grace(case: Case, record: DeploymentRecord) -> Iterator[Step]:
 
 def try_anew(case: Case, record: DeploymentRecord) -> Iterator[Step]:
     """One that serves goes only after its successor took over; one that never served goes first."""
-    if record.active:
+    if record is case.active:
         yield from attempt(case, record, f"it failed: {record.detail}")
     else:
         yield case.step(Action.DELETE, record, f"it failed: {record.detail}")

@@ -18,6 +18,8 @@ from reconciler.moment import Moment, Removals, Rules
 from reconciler.plan import Action, FieldChange, Step
 from state.record import DeploymentRecord, Intent, ModelRecord
 
+_BEYOND_CHANGE = (Phase.FAILED, Phase.ABSENT, Phase.DELETING)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
@@ -54,18 +56,23 @@ class Case:
     @cached_property
     def active(self) -> DeploymentRecord | None:
         """The deployment that services are pointed at. Files run ahead of the record: whoever was stopped between the
-        two may have pointed them at one that is ready and never retired, so without better knowledge that one serves.
-        One that was found beside a recorded one that is not there serves: the record is an older copy.
+        two may have pointed them at one that was ready and never retired, so without better knowledge that one serves,
+        also when its platform says something else of it just now, or nothing. One that was found beside a recorded one
+        that is not there serves: the record is an older copy. Where a model came back to the file before what served it
+        was gone, that serves again, whatever its spec: it is better than nothing.
         """
         recorded = next((record for record in self.records if record.active), None)
-        serving = next((record for record in reversed(self.records) if may_serve(record)), None)
-        if recorded is None or (recorded.phase is Phase.ABSENT and serving is not None and serving.adopted):
-            return serving
-        return recorded
+        offered = [record for record in self.records if was_offered(record)]
+        there = next((record for record in reversed(offered) if may_serve(record)), None)
+        if recorded is None:
+            ready = (record for record in reversed(self.records) if record.phase is Phase.READY)
+            left = next((record for record in ready if record.intent is Intent.CREATE), None)
+            return there or next(reversed(offered), left if self.want is not None else None)
+        return there if recorded.phase is Phase.ABSENT and there is not None and there.adopted else recorded
 
     def updatable(self, record: DeploymentRecord) -> bool:
         """Whether every changed key is one that the driver changes in place, or one that changes nothing there."""
-        if self.want is None or record.driver != self.want.driver or record.phase in (Phase.FAILED, Phase.ABSENT):
+        if self.want is None or record.driver != self.want.driver or record.phase in _BEYOND_CHANGE:
             return False
         rules = self.rules(record)
         return all(
@@ -134,9 +141,13 @@ class Case:
 
 
 def may_serve(record: DeploymentRecord) -> bool:
+    """Whether somebody may be pointed at it without the record saying so, and get an answer."""
+    return was_offered(record) and record.phase in (Phase.READY, Phase.DEGRADED)
+
+
+def was_offered(record: DeploymentRecord) -> bool:
     """Whether somebody may have been pointed at it without the record saying so."""
-    there = record.phase in (Phase.READY, Phase.DEGRADED)
-    return there and record.intent is Intent.CREATE and record.ready_at is not None and record.retired_at is None
+    return record.intent is Intent.CREATE and record.ready_at is not None and record.retired_at is None
 
 
 def field_changes(old: ModelSpec, new: ModelSpec) -> tuple[FieldChange, ...]:

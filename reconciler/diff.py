@@ -34,6 +34,7 @@ class Answer(Enum):
 
     NOTHING = "nothing"
     WAIT = "wait"
+    SEE_OUT = "see_out"
     FORGET = "forget"
     REMOVE = "remove"
     FINISH = "finish"
@@ -50,12 +51,12 @@ _PHASES = (
     Phase.ABSENT, Phase.CREATING, Phase.READY, Phase.DEGRADED, Phase.FAILED, Phase.DELETING, Phase.UNKNOWN,
 )  # fmt: skip
 _ROWS: Mapping[Relation, tuple[Answer, ...]] = {
-    #                    ABSENT          CREATING       READY         DEGRADED       FAILED        DELETING UNKNOWN
-    Relation.UNWANTED: (_A.REMOVE,      _A.REMOVE,     _A.REMOVE,    _A.REMOVE,     _A.REMOVE,    _A.WAIT, _A.WAIT),
-    Relation.KEPT:     (_A.NOTHING,     _A.NOTHING,    _A.NOTHING,   _A.NOTHING,    _A.NOTHING,   _A.WAIT, _A.WAIT),
-    Relation.LEAVING:  (_A.FORGET,      _A.FINISH,     _A.FINISH,    _A.FINISH,     _A.FINISH,    _A.FINISH, _A.WAIT),
-    Relation.SAME:     (_A.ISSUE_AGAIN, _A.BE_PATIENT, _A.SERVE,     _A.GIVE_GRACE, _A.TRY_ANEW,  _A.WAIT, _A.WAIT),
-    Relation.OTHER:    (_A.SUPERSEDE,   _A.SUPERSEDE,  _A.SUPERSEDE, _A.SUPERSEDE,  _A.SUPERSEDE, _A.WAIT, _A.WAIT),
+    #                    ABSENT          CREATING       READY         DEGRADED       FAILED        DELETING    UNKNOWN
+    Relation.UNWANTED: (_A.REMOVE,      _A.REMOVE,     _A.REMOVE,    _A.REMOVE,     _A.REMOVE,    _A.SEE_OUT, _A.WAIT),
+    Relation.KEPT:     (_A.NOTHING,     _A.NOTHING,    _A.NOTHING,   _A.NOTHING,    _A.NOTHING,   _A.SEE_OUT, _A.WAIT),
+    Relation.LEAVING:  (_A.FORGET,      _A.FINISH,     _A.FINISH,    _A.FINISH,     _A.FINISH,    _A.FINISH,  _A.WAIT),
+    Relation.SAME:     (_A.ISSUE_AGAIN, _A.BE_PATIENT, _A.SERVE,     _A.GIVE_GRACE, _A.TRY_ANEW,  _A.SEE_OUT, _A.WAIT),
+    Relation.OTHER:    (_A.SUPERSEDE,   _A.SUPERSEDE,  _A.SUPERSEDE, _A.SUPERSEDE,  _A.SUPERSEDE, _A.SEE_OUT, _A.WAIT),
 }  # fmt: skip
 TABLE: Mapping[tuple[Relation, Phase], Answer] = {
     (relation, phase): answer for relation, row in _ROWS.items() for phase, answer in zip(_PHASES, row, strict=True)

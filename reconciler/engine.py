@@ -74,7 +74,7 @@ class Engine:
             return PassResult(plan=None, known=None, trouble=trouble, look_again_s=MOVING_INTERVAL_S)
         outputs = self._ports.outputs(reading.project)
         tenure, inventory = self._hold_lease(reading, outputs, began)
-        recorded = inventory.recorded(reading)
+        recorded = inventory.recorded(reading, outputs)
         known, seen = self._look(recorded, reading, fresh)
         known = still_named(known, outputs)
         self._remember(recorded, known, reading if fresh else None)
@@ -193,14 +193,16 @@ class Engine:
         assert self._tenure is not None
         assert self._inventory is not None
         now = self._ports.clock.now()
-        stay = files_should_stay(known, self._inventory.unlisted, files_epoch=outputs.highest_epoch())
+        endpoints, unlisted = endpoints_of(plan, known), self._inventory.unlisted
+        lacking = reading.desired.models.keys() - endpoints.keys()
+        stay = files_should_stay(known, unlisted, files_epoch=outputs.highest_epoch(), without_address=lacking)
         if stay and not self._manner.forced:
             return Published(), known, stay
         self._tenure.check()
         try:
             published = outputs.publish(
                 reading.project,
-                endpoints_of(plan, known),
+                endpoints,
                 api_key_vars(reading.desired),
                 Stamp(self._store.lineage, reading.project.name, self._tenure.lease.epoch, known.serial),
                 now=now,

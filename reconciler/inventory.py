@@ -15,7 +15,7 @@ from reconciler.adoption import Owned, adopt, adoption_changes, forgotten, unkno
 from reconciler.manner import Manner
 from reconciler.moment import Unlisted
 from reconciler.placement import LOCAL
-from reconciler.ports import Ports
+from reconciler.ports import Outputs, Ports
 from reconciler.reading import Reading
 from reconciler.sweep import Sweeps, due, noted, unlisted
 from reconciler.tenure import Tenure
@@ -34,12 +34,18 @@ class Inventory:
         self.unlisted: Mapping[str, Unlisted] = {}
         """Needed platforms on which there may be more of ours than is recorded."""
 
-    def recorded(self, reading: Reading) -> Recorded:
-        """The record, and in it what the platforms that were due just now have of ours beside it: that is committed."""
+    def recorded(self, reading: Reading, outputs: Outputs) -> Recorded:
+        """The record, and in it what the platforms that were due just now have of ours beside it: that is committed.
+
+        A record that knows of no files although there are some was lost: what they name may be on any platform, so all
+        are needed until the files are written again.
+        """
         recorded, clock = self._tenure.load(), self._ports.clock
         needed = {model.driver for model in reading.desired.models.values()} | ({LOCAL} & set(self._manner.rules))
         needed |= {record.driver for record in recorded.deployments.values()}
         every = tuple(self._manner.rules)
+        if not recorded.outputs and outputs.highest_epoch():
+            needed |= set(every)
         asked = due(self._sweeps, needed, every, clock.monotonic(), self._manner.sweep_every_s)
         owned, failures = list_owned(asked, self._ports.drivers, self._store.lineage)
         sweeps = noted(self._sweeps, asked, failures, clock.monotonic())

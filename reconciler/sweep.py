@@ -1,8 +1,8 @@
 """When a platform is asked again what it has of ours, and what may not be done before it answered. Pure.
 
-The first pass under a lease asks every platform that the file or the record names; later ones ask all that there are,
-now and then: a call that was sent before may arrive after everybody has forgotten it, and a record that was put back
-may lack a platform altogether. Times are monotonic, in seconds.
+The first pass under a lease asks every platform that the file or the record names, after a loss all; later ones ask all
+that there are, now and then: a call that was sent before may arrive after everybody has forgotten it, and a record that
+was put back may lack a platform altogether. Times are monotonic, in seconds.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from drivers.errors import Denied, DriverError
+from drivers.errors import Denied, DriverError, Rejected
 from reconciler.moment import Unlisted
 
 EVERY_S = 600.0
@@ -60,12 +60,13 @@ def noted(sweeps: Sweeps, asked: Collection[str], failures: Mapping[str, DriverE
 
 def unlisted(sweeps: Sweeps, needed: Collection[str], now: datetime) -> Mapping[str, Unlisted]:
     """The needed platforms that never told under this lease what they have of ours. Whatever the record says, there may
-    be more: what is made there now might be there already."""
+    be more: what is made there now might be there already. One without a driver here never tells: nobody waits for it.
+    """
     return {
         name: Unlisted(
             f"{name} does not say what it has of ours: {sweeps.failures[name]}",
             None if isinstance(sweeps.failures[name], Denied) else now + timedelta(seconds=AGAIN_S),
         )
         for name in sorted(needed)
-        if name not in sweeps.listed_s and name in sweeps.failures
+        if name not in sweeps.listed_s and not isinstance(sweeps.failures.get(name), Rejected | None)
     }

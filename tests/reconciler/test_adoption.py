@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
+
+import pytest
 
 from drivers.base import Phase
 from reconciler.adoption import adopt, adoption_changes, files_should_stay, forgotten, unknown
 from reconciler.sweep import GRACE_S
-from state.record import Append, Event, Intent, OutputRecord, PutDeployment
+from state.record import Append, DeploymentRecord, Event, Intent, ModelRecord, OutputRecord, PutDeployment
 from tests.builders import NOON, deployment, deployment_id, deployment_record, recorded
 
 FOUND = {"fake": (deployment(7),)}
@@ -50,15 +55,42 @@ def test_each_comes_with_an_event_that_says_why() -> None:
         assert word in append.event.text
 
 
+def _stay(*records: DeploymentRecord, unlisted: Sequence[str] = (), waiting: Sequence[str] = (), **given: Any) -> str:
+    known = recorded(*records, **{key: value for key, value in given.items() if key != "files_epoch"})
+    return files_should_stay(known, unlisted, files_epoch=given.get("files_epoch", 3), without_address=waiting)
+
+
+WRITTEN = {"app.env": OutputRecord(path="app.env", checksum="1", written_at=NOON)}
+
+
 def test_files_stay_as_they_are_while_something_that_was_found_has_not_said_where_it_answers() -> None:
     found = deployment_record(7, adopted=True, phase=Phase.UNKNOWN, endpoint=None)
-    assert "does not say where" in files_should_stay(recorded(found), (), files_epoch=1)
-    ready = deployment_record(7, adopted=True, phase=Phase.READY)
-    assert files_should_stay(recorded(ready), (), files_epoch=1) == ""
+    assert "does not say where" in _stay(found, outputs=WRITTEN)
+    assert _stay(deployment_record(7, adopted=True, phase=Phase.READY)) == ""
+
+
+@pytest.mark.parametrize("phase", [Phase.ABSENT, Phase.CREATING, Phase.UNKNOWN])
+def test_after_a_loss_what_was_found_keeps_its_address_whatever_is_said_of_it_just_now(phase: Phase) -> None:
+    """Reads lag: what a listing shows may be absent or starting by an older answer (a seed of the simulator)."""
+    found = deployment_record(7, adopted=True, phase=phase, endpoint=None)
+    assert "does not say where" in _stay(found, waiting=["llm"])
+    assert _stay(replace(found, phase=Phase.FAILED), waiting=["llm"]) == "", "that one answers nobody"
+
+
+def test_after_a_loss_also_what_the_record_has_may_be_named_by_files_that_are_newer() -> None:
+    started = deployment_record(7, phase=Phase.UNKNOWN, endpoint=None)
+    assert "does not say where" in _stay(started, waiting=["llm"])
+    assert _stay(started, waiting=["llm"], outputs=WRITTEN) == "", "nothing is lost"
 
 
 def test_files_stay_as_they_are_where_a_lost_record_could_not_be_made_whole() -> None:
-    assert "older than the record" in files_should_stay(recorded(), ("cloud",), files_epoch=3)
-    assert files_should_stay(recorded(), ("cloud",), files_epoch=0) == "", "there are none yet"
-    written = {"app.env": OutputRecord(path="app.env", checksum="1", written_at=NOON)}
-    assert files_should_stay(recorded(outputs=written), ("cloud",), files_epoch=3) == ""
+    assert "older than the record" in _stay(unlisted=["cloud"], waiting=["llm"])
+    assert _stay(unlisted=["cloud"], waiting=["llm"], files_epoch=0) == "", "there are none yet"
+    assert _stay(unlisted=["cloud"], waiting=["llm"], outputs=WRITTEN) == ""
+
+
+def test_nobody_waits_for_a_silent_platform_where_no_address_would_get_lost() -> None:
+    """A cloud that this host has no credentials for must not hold back what runs here."""
+    assert _stay(unlisted=["cloud"]) == ""
+    given_up = ModelRecord(key="llm", halted="the file must change")
+    assert _stay(unlisted=["cloud"], waiting=["llm"], models=[given_up]) == ""

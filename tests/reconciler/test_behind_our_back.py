@@ -13,12 +13,13 @@ import pytest
 
 from drivers.base import Deployment
 from drivers.errors import Denied, DriverError, Unavailable
-from drivers.fake import FakeDriver, Thing
+from drivers.fake import FakeDriver, FakePlatform, Thing
 from reconciler.moment import Rules
 from reconciler.plan import Action
 from reconciler.sweep import EVERY_S, GRACE_S
 from state.record import Intent
 from state.store import Fenced, StateBusy
+from tests.reconciler.wishes import wish
 from tests.reconciler.world import LARGE, SMALL, World
 
 RULES = {"fake": Rules(capabilities=FakeDriver.capabilities, bake_s=60.0, removal_grace_s=120.0)}
@@ -138,6 +139,25 @@ def test_nothing_is_made_where_it_is_not_known_what_is_there_already(monkeypatch
     world.later(30)
     world.passes()
     assert (world.live, world.verbs()) == (["llm"], ["create"])
+
+
+def test_after_a_loss_every_platform_is_asked_at_once_also_one_that_the_file_does_not_name_any_more() -> None:
+    """What serves is on the platform that the model is moving away from. It was found ten minutes later only, and the
+    files had dropped its address by then (a seed of the simulator)."""
+    world = _started(llm=SMALL)
+    empty = world.store.snapshot()
+    world.passes()
+    served = world.files.written["llm"]
+    world.store.rewind(empty)
+    world.crash()
+    world.elsewhere["new"] = FakePlatform(clock=world.clock.now, port=30000)
+    world.start(rules={**RULES, "new": RULES["fake"]})
+    world.commit(wish("llm", SMALL, driver="new"))
+    world.engine.run_once()
+    assert world.files.written["llm"] == served
+    world.passes(3000)
+    assert world.files.written["llm"].url.startswith("http://10.9.8.7:30000")
+    assert world.live == [], "and the old one has gone"
 
 
 def test_a_platform_that_may_not_be_listed_is_nothing_to_wait_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -321,3 +321,49 @@ def test_a_rollback_returns_to_the_one_that_still_runs() -> None:
     plan = _plan(OLD, serving, underway)
     assert plan.routes == {"llm": FIRST}
     assert [(step.action, step.deployment) for step in plan.steps] == [(Action.DELETE, SECOND)]
+
+
+@pytest.mark.parametrize("phase", Phase)
+def test_what_the_files_may_name_keeps_its_route_whatever_its_platform_says(phase: Phase) -> None:
+    """Killed after the files named it and before the record did; then a stale answer, or none. The files dropped the
+    address of a model that served (a seed of the simulator)."""
+    offered = _one(phase, ready_at=LONG_AGO, issued_at=NOON, phase_since=NOON)
+    assert _plan(OLD, offered).routes == {"llm": FIRST}
+    assert _plan(NEW, offered).routes == {"llm": FIRST}
+    retired = replace(offered, retired_at=LONG_AGO)
+    assert phase is Phase.READY or _plan(OLD, retired).routes == {}
+
+
+@pytest.mark.parametrize("phase", [Phase.FAILED, Phase.CREATING])
+def test_what_the_files_may_name_is_replaced_before_it_goes(phase: Phase) -> None:
+    assert _actions(_plan(OLD, _one(phase, ready_at=LONG_AGO))) == ["replace"]
+
+
+def test_a_deletion_that_somebody_else_began_is_waited_for() -> None:
+    for want in (OLD, NEW):
+        leaving = _one(Phase.DELETING, phase_since=NOON - timedelta(seconds=SETTLE_S - 1))
+        assert "delete" not in _actions(_plan(want, leaving))
+        assert "create" not in _actions(_plan(want, leaving))
+
+
+def test_a_deletion_that_somebody_else_began_and_that_gets_stuck_is_taken_up() -> None:
+    """A platform that takes several calls for it, and whoever made the first one is gone: nobody made the next one (a
+    seed of the simulator, after the record was lost)."""
+    assert _actions(_plan(OLD, _one(Phase.DELETING))) == ["delete"]
+    serving = _one(Phase.READY, number=2, of=NEW, active=True)
+    plan = _plan(NEW, _one(Phase.DELETING), serving)
+    assert [(step.action, step.deployment) for step in plan.steps] == [(Action.DELETE, FIRST)]
+
+
+def test_a_stuck_deletion_of_what_serves_is_taken_up_after_its_replacement() -> None:
+    half_gone = _one(Phase.DELETING, ready_at=LONG_AGO, active=True)
+    for want in (OLD, NEW):
+        plan = _plan(want, half_gone)
+        assert _actions(plan) == ["replace"]
+        assert plan.routes == {"llm": FIRST}
+
+
+def test_a_stuck_deletion_of_what_nobody_wants_needs_what_a_removal_needs() -> None:
+    half_gone = _one(Phase.DELETING, adopted=True)
+    assert _actions(_plan(None, half_gone)) == ["wait"]
+    assert _actions(_plan(None, half_gone, removals=Removals.CONFIRMED)) == ["delete"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from drivers.errors import Denied, Unavailable
+from drivers.errors import Denied, Rejected, Unavailable
 from reconciler.sweep import AGAIN_S, Sweeps, due, noted, unlisted
 from tests.builders import NOON
 
@@ -57,3 +57,8 @@ def test_what_told_once_counts_as_known_when_it_fails_later() -> None:
 def test_time_alone_does_not_help_where_a_person_must_act() -> None:
     failed = noted(BEGAN, ["cloud"], {"cloud": Denied("expired")}, 1000.0)
     assert unlisted(failed, NEEDED, NOON)["cloud"].again_at is None
+
+
+def test_nobody_waits_for_a_platform_that_has_no_driver_here() -> None:
+    failed = noted(BEGAN, ["cloud"], {"cloud": Rejected("its driver is not part of this release")}, 1000.0)
+    assert unlisted(failed, NEEDED, NOON) == {}

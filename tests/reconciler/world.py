@@ -165,6 +165,8 @@ class World:
     def __init__(self, *, clock: VirtualClock | None = None, **wanted: ModelSpec) -> None:
         self.clock = clock or VirtualClock()
         self.platform = FakePlatform(clock=self.clock.now)
+        self.elsewhere: dict[str, FakePlatform] = {}
+        """By name, the platforms that are not this one."""
         self.store = MemoryStore(
             clock=StoreClock(
                 now=self.clock.now, monotonic=self.clock.monotonic, since_boot=self.clock.monotonic, boot_id="one"
@@ -183,7 +185,7 @@ class World:
         rules = Rules(capabilities=FakeDriver.capabilities, bake_s=60.0, removal_grace_s=120.0)
         given: dict[str, Any] = {"rules": {"fake": rules, "other": rules}, "holder": f"r{random.random()}"}
         ports = Ports(
-            drivers=lambda name: FakeDriver(self.platform),
+            drivers=lambda name: FakeDriver(self.elsewhere.get(name, self.platform)),
             outputs=lambda project: self.files,
             services=lambda project: self.running,
             clock=self.clock,
