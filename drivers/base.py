@@ -157,6 +157,9 @@ class Observation:
     """Seconds after which the answer may have changed; None leaves it to the caller."""
     spec_digest: str | None = None
     """The digest in the owner tags; differs from the recorded one when somebody else changed the thing."""
+    foreign: bool = False
+    """ABSENT, and yet something is there, under its name or made with its request token, that does not carry our tags
+    (any more). `detail` says what, because it may cost money that nobody here looks after."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,8 +185,9 @@ class Driver(Protocol):
     """One platform. Synchronous, because nothing here waits: one call, one answer, 30 s at most.
 
     1. `observe` changes nothing and answers for any deployment, also one that never existed.
-    2. `create` twice makes one thing. What exists with our tags is adopted, what exists with somebody else's is
-       refused (`Taken`) and left alone.
+    2. `create` twice makes one thing. What exists with our tags is adopted, what exists with somebody else's, or with
+       none since somebody removed ours, is refused (`Taken`) and left alone. So is a request token that is spent:
+       a create never says yes where nothing of ours is or will be.
     3. `create` after a half-done create completes it; `delete` removes all parts in the right order.
     4. No method waits for readiness. Long transfers are jobs that `observe` looks at: CREATING, "pulling, 40 %".
     5. Owner tags are part of the create call, never a second call.

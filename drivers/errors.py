@@ -2,7 +2,7 @@
 
     DriverError
     ├── Rejected      the file must change: the platform will never accept this spec
-    │   └── Taken     the name belongs to somebody else: only an attempt under another name can succeed
+    │   └── Taken     the name or the request token is used up: only another attempt, under another one, can succeed
     ├── Denied        the credentials or the operator's settings must change
     ├── Exhausted     quota or capacity: try again much later, or somewhere else
     ├── Unavailable   definitely not applied: back off and ask again
@@ -31,7 +31,8 @@ class Rejected(DriverError):
 
 
 class Taken(Rejected):
-    """Something under exactly this name belongs to somebody else, and was left alone."""
+    """Something under exactly this name, or made with this request token, is not ours by its tags, and was left alone;
+    or what the token made is gone, and it makes nothing any more."""
 
 
 class Denied(DriverError):

@@ -22,6 +22,8 @@ Owned = Mapping[str, tuple[Deployment, ...]]
 """What platforms have of ours, by driver."""
 FORGOTTEN = "forgotten"
 """The kind of event that a deployment leaves when it was deleted and verified absent."""
+LET_GO = "let-go"
+"""The kind of event that one leaves of which something is still there that is not ours any more by its tags."""
 
 
 def unknown(recorded: Recorded, owned: Owned) -> Mapping[str, tuple[str, Deployment]]:

@@ -62,9 +62,9 @@ def forget(case: Case, record: DeploymentRecord) -> Iterator[Step]:
     """Absence is believed once no call that was sent can take effect any more."""
     settled = case.settled_at(record)
     if case.moment.now < settled:
-        yield case.hold(record, "it is absent; a late call could still bring it back", settled)
+        yield case.hold(record, f"{_absence(record)}; a late call could still bring it back", settled)
     else:
-        yield case.step(Action.FORGET, record, "verified absent")
+        yield case.step(Action.FORGET, record, _absence(record) if record.foreign else "verified absent")
 
 
 def remove(case: Case, record: DeploymentRecord) -> Iterator[Step]:
@@ -113,9 +113,13 @@ def issue_again(case: Case, record: DeploymentRecord) -> Iterator[Step]:
 def replace_lost(case: Case, record: DeploymentRecord) -> Iterator[Step]:
     settled = case.settled_at(record, since=record.phase_since)
     if case.moment.now < settled:
-        yield case.hold(record, "it vanished; waiting until that is certain", settled)
+        yield case.hold(record, f"{_absence(record, 'it vanished')}; waiting until that is certain", settled)
     else:
-        yield from attempt(case, record, "it was ready and has vanished")
+        yield from attempt(case, record, _absence(record, "it was ready and has vanished"))
+
+
+def _absence(record: DeploymentRecord, otherwise: str = "it is absent") -> str:
+    return f"not ours any more, and left alone: {record.detail}" if record.foreign else otherwise
 
 
 def be_patient(case: Case, record: DeploymentRecord) -> Iterator[Step]:

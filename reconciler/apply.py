@@ -10,7 +10,7 @@ from datetime import datetime
 from drivers.base import Driver, Observation, Phase
 from drivers.errors import Ambiguous, DriverError
 from reconciler import intents
-from reconciler.adoption import FORGOTTEN
+from reconciler.adoption import FORGOTTEN, LET_GO
 from reconciler.desired import DesiredModel
 from reconciler.plan import Action, Step
 from reconciler.tenure import Tenure
@@ -61,13 +61,19 @@ class Applier:
     def carry_out(self, step: Step) -> Applied:
         """One step to its end. Raises Fenced or another StateError: then the pass is over, at once."""
         if step.action is Action.FORGET and step.deployment is not None:
-            self._commit(DropDeployment(step.deployment), self._event(FORGOTTEN, step))
-            return Applied(step, None, 0.0)  # nothing is on its way: what waited for it can begin
+            return self._forget(step, self._known.deployments[step.deployment])
         if step.action in (Action.CREATE, Action.REPLACE):
             return self._create(step)
         if step.action is Action.UPDATE:
             return self._update(step)
         return self._delete(step)
+
+    def _forget(self, step: Step, record: DeploymentRecord) -> Applied:
+        """What was verified absent is proof for a later delete; what lost our tags is not, and somebody must know."""
+        self._commit(DropDeployment(record.deployment.id), self._event(LET_GO if record.foreign else FORGOTTEN, step))
+        if record.foreign:
+            log.warning("%s (%s): %s", step.model, record.deployment.id, step.cause)
+        return Applied(step, None, 0.0)  # nothing is on its way: what waited for it can begin
 
     def _create(self, step: Step) -> Applied:
         now, want = self._clock(), self._desired[step.model]

@@ -99,6 +99,7 @@ def after_answer(record: DeploymentRecord, seen: Observation, now: datetime) -> 
         detail=seen.detail,
         phase_since=record.phase_since if seen.phase is record.phase else now,
         endpoint=seen.endpoint or record.endpoint,
+        foreign=seen.foreign,
         ready_at=record.ready_at or (now if seen.phase is Phase.READY else None),
         failure="",
         request_open=False,

@@ -105,6 +105,7 @@ def _believe(record: DeploymentRecord, seen: Observation, now: datetime) -> Depl
         moved,
         deployment=record.deployment if seen.handle is None else replace(record.deployment, handle=dict(seen.handle)),
         endpoint=seen.endpoint or record.endpoint,
+        foreign=seen.foreign,
         ready_at=record.ready_at or (now if seen.phase is Phase.READY else None),
         applied_digest=seen.spec_digest or record.applied_digest,
         request_open=record.request_open and not _settles_request(record.intent, seen.phase),

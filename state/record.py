@@ -49,6 +49,9 @@ class DeploymentRecord:
     """The last error a driver raised for it, for people."""
     request_open: bool = False
     """A mutating call was begun and its outcome was never written down: it may have been applied."""
+    foreign: bool = False
+    """It is absent, and something was seen in its place that is not ours by its tags. What we made may still be there
+    without them, so this absence proves nothing later."""
     applied_digest: str = ""
     """Digest of the spec that the platform last accepted, empty before the first create was answered. Differs from
     `deployment.spec.digest` while an update in place is resolved and not yet confirmed."""

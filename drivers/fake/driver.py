@@ -36,7 +36,12 @@ class FakeDriver:
     def observe(self, deployment: Deployment) -> Observation:
         self._answerable()
         thing = self._platform.find(deployment)
-        return Observation(phase=Phase.ABSENT) if thing is None else self._platform.seen(thing)
+        if thing is not None:
+            return self._platform.seen(thing)
+        foreign = self._platform.in_its_place(deployment)
+        if foreign is None:
+            return Observation(phase=Phase.ABSENT)
+        return Observation(phase=Phase.ABSENT, detail=f"{foreign} is there without our tags", foreign=True)
 
     def observe_many(self, deployments: Sequence[Deployment]) -> Mapping[str, Observation]:
         return {deployment.id: self.observe(deployment) for deployment in deployments}
@@ -53,8 +58,7 @@ class FakeDriver:
 
     def delete(self, deployment: Deployment) -> Observation:
         if self._platform.find(deployment) is None:
-            self._answerable()
-            return Observation(phase=Phase.ABSENT)
+            return self.observe(deployment)
         return self._call("delete", deployment, self._platform.delete)
 
     def in_flight(self, deployment: Deployment) -> int | None:

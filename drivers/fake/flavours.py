@@ -8,7 +8,7 @@ from datetime import timedelta
 from types import MappingProxyType
 
 from drivers.base import Capabilities, Deployment, Observation, Phase
-from drivers.errors import Rejected, Unavailable
+from drivers.errors import Rejected, Taken, Unavailable
 from drivers.fake.platform import FakePlatform, Thing, owns
 
 
@@ -40,9 +40,9 @@ class NamedPlatform(FakePlatform):
 class TokenPlatform(FakePlatform):
     """Like EC2's instances: ids are the platform's own, names mean nothing, a request token makes a create idempotent.
 
-    The same token gives the same instance, also when that is gone by now, and with other parameters an error
-    (docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html). What was made is listed a little later only
-    (docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html).
+    The same token gives the same instance, also one that is gone or has lost its tags by now, and with other parameters
+    an error (docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html). What was made is listed a little later
+    only (docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html).
     """
 
     lag_s: float = 4.0
@@ -54,6 +54,11 @@ class TokenPlatform(FakePlatform):
         self.tidy()
         return next((thing for thing in self.things.values() if owns(deployment, thing) and self._shown(thing)), None)
 
+    def in_its_place(self, deployment: Deployment) -> str | None:
+        """Instances can be asked for by the token that made them (DescribeInstances, filter `client-token`)."""
+        _, id = self.tokens.get(deployment.id, ("", ""))
+        return id if id in self.things and not owns(deployment, self.things[id]) else None
+
     def create(self, deployment: Deployment) -> None:
         self.tidy()
         asked = deployment.spec.digest
@@ -64,6 +69,10 @@ class TokenPlatform(FakePlatform):
             self.tokens[deployment.id] = (asked, id)
         elif before[0] != asked:
             raise Rejected(f"creating {deployment.name}: its request token was used for something else")
+        elif before[1] not in self.things:
+            raise Taken(f"creating {deployment.name}: its request token made {before[1]}, which is gone")
+        elif self.in_its_place(deployment) is not None:
+            raise Taken(f"creating {deployment.name}: {before[1]} is there without our tags; left alone")
 
     def by_hand(self, id: str) -> None:
         """What was terminated is shown as such for an hour."""

@@ -88,6 +88,11 @@ class FakePlatform:
         thing = self.things.get(deployment.name)
         return thing if thing is not None and owns(deployment, thing) else None
 
+    def in_its_place(self, deployment: Deployment) -> str | None:
+        """The platform's id of what is there instead of it and is not ours by its tags; None for nothing."""
+        thing = self.things.get(deployment.name)
+        return deployment.name if thing is not None and not owns(deployment, thing) else None
+
     def create(self, deployment: Deployment) -> None:
         self.tidy()
         if deployment.name not in self.things:

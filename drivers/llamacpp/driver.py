@@ -30,6 +30,7 @@ from drivers.llamacpp.starter import Starter, note_process
 GENTLE_S = 10.0
 """Seconds between asking a server to stop and making it."""
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
+_FOREIGN = Observation(phase=Phase.ABSENT, detail="a folder of its name belongs to another deployment", foreign=True)
 
 
 @dataclass(slots=True)
@@ -118,7 +119,7 @@ class LlamaCppDriver:
         with at_edge("deleting", deployment):
             folder = self._folder(deployment)
             if _is_foreign(read(folder), deployment):
-                return Observation(phase=Phase.ABSENT, detail="a folder of its name belongs to another deployment")
+                return _FOREIGN
             self._memory.asked.discard(deployment.id)
             self._health.silences.pop(deployment.id, None)
             living = list(processes_of(deployment))
@@ -165,7 +166,7 @@ class LlamaCppDriver:
         except Unreadable as torn:
             return Observation(phase=Phase.FAILED, detail=str(torn))
         if _is_foreign(record, deployment):
-            return Observation(phase=Phase.ABSENT, detail="a folder of its name belongs to another deployment")
+            return _FOREIGN
         life = life_of(deployment, folder)
         since = folder.stopping_since()
         if since is not None:

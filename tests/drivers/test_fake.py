@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from drivers.base import Deployment, Driver, ModelSpec, Observation, Phase
-from drivers.errors import Ambiguous, Rejected, Unavailable
+from drivers.errors import Ambiguous, Rejected, Taken, Unavailable
 from drivers.fake import (
     FLAVOURS,
     REFUSED_FLAG,
@@ -115,11 +115,27 @@ def test_tokens_what_was_made_is_listed_a_little_later_only() -> None:
     assert harness.driver.observe(deployment).phase is Phase.CREATING
 
 
-def test_tokens_a_spent_one_makes_nothing_new() -> None:
+def test_tokens_a_spent_one_makes_nothing_new_and_says_so() -> None:
+    """Who is told yes each time waits for ever."""
     harness, deployment = _ready(TokenPlatform)
     harness.until(harness.driver.delete, deployment, Phase.ABSENT)
-    harness.driver.create(deployment)
+    with pytest.raises(Taken, match="which is gone"):
+        harness.driver.create(deployment)
     assert harness.things(deployment) == 0
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS.values(), ids=FLAVOURS.keys())
+def test_what_lost_its_tags_is_absent_and_foreign_and_its_create_is_refused(flavour: type[FakePlatform]) -> None:
+    harness, deployment = _ready(flavour)
+    ((id, thing),) = harness.platform.things.items()
+    thing.deployment = None
+    seen = harness.driver.observe(deployment)
+    assert (seen.phase, seen.foreign, seen.detail) == (Phase.ABSENT, True, f"{id} is there without our tags")
+    with pytest.raises(Taken):
+        harness.driver.create(deployment)
+    assert harness.driver.delete(deployment) == seen
+    assert harness.platform.things == {id: thing}
+    assert thing.gone_at is None
 
 
 def test_operations_one_delete_undeploys_and_the_next_one_takes_the_endpoint() -> None:

@@ -205,15 +205,45 @@ def test_a_name_that_somebody_else_has_is_left_alone_and_another_one_tried() -> 
     assert kinds.count("error") == 1, "it is said once"
 
 
-def test_what_lost_our_tags_while_it_served_is_replaced_and_never_deleted() -> None:
-    world = _started(llm=SMALL)
-    world.passes()
+def _lose_its_tags(world: World) -> tuple[str, Thing, Deployment]:
     ((name, thing),) = world.platform.things.items()
-    thing.deployment = None
-    world.passes(3000)
+    deployment, thing.deployment = thing.deployment, None
+    assert deployment is not None
+    return name, thing, deployment
+
+
+@pytest.mark.parametrize("passes", [1, 3000], ids=["while it started", "while it served"])
+def test_what_lost_our_tags_is_replaced_never_deleted_and_told_of(passes: int) -> None:
+    world = _started(llm=SMALL)
+    world.engine.run_once() if passes == 1 else world.passes(passes)
+    name, thing, deployment = _lose_its_tags(world)
+    world.platform.strangers.add(name)
+    for _ in range(100):
+        world.engine.run_once()
+        world.later(10)
     assert world.live == ["llm"]
     assert ("delete", name) not in world.platform.journal
     assert world.platform.things[name] is thing
+    (told,) = [event for _, event in world.store.events("demo") if event.kind == "let-go"]
+    assert told.deployment == deployment.id
+    assert told.text == f"not ours any more, and left alone: {name} is there without our tags"
+
+
+def test_what_gets_its_tags_back_after_it_was_given_up_is_taken_over_and_not_deleted() -> None:
+    """That it was absent for us proves nothing about what stood in its place."""
+    world = _started(llm=SMALL)
+    world.engine.run_once()
+    _, thing, deployment = _lose_its_tags(world)
+    for _ in range(100):
+        world.engine.run_once()
+        world.later(10)
+    assert deployment.id not in world.store.load("demo").deployments
+    world.commit()
+    thing.deployment = deployment
+    world.later(EVERY_S)
+    world.engine.run_once()
+    record = world.store.load("demo").deployments[deployment.id]
+    assert (record.intent, record.adopted) == (Intent.CREATE, True)
 
 
 def test_a_pass_that_was_stopped_between_reading_and_its_lease_decides_nothing() -> None:

@@ -367,3 +367,19 @@ def test_a_stuck_deletion_of_what_nobody_wants_needs_what_a_removal_needs() -> N
     half_gone = _one(Phase.DELETING, adopted=True)
     assert _actions(_plan(None, half_gone)) == ["wait"]
     assert _actions(_plan(None, half_gone, removals=Removals.CONFIRMED)) == ["delete"]
+
+
+def test_what_lost_our_tags_is_said_while_it_is_waited_for() -> None:
+    gone = _one(
+        Phase.ABSENT,
+        ready_at=LONG_AGO,
+        active=True,
+        phase_since=NOON,
+        foreign=True,
+        detail="i-7 is there without our tags",
+    )
+    (step,) = _plan(OLD, gone).steps
+    assert (step.action, "left alone: i-7 is there without our tags" in step.cause) == (Action.WAIT, True)
+    given_up = _one(Phase.ABSENT, intent=Intent.DELETE, foreign=True, detail="i-7 is there without our tags")
+    (step,) = _plan(OLD, given_up).steps[:1]
+    assert (step.action, "i-7 is there without our tags" in step.cause) == (Action.FORGET, True)
