@@ -12,6 +12,7 @@ from drivers.fake import FakeDriver
 from reconciler.desired import DesiredModel
 from state.record import DeploymentRecord
 from state.store import Lease
+from tests.sim import ledger
 from tests.sim.mishaps import unrecorded
 
 if TYPE_CHECKING:
@@ -31,8 +32,9 @@ def before_call(world: World, holder: str, understood: bool, verb: str, driver: 
     if not understood:
         world.violated("S9", f"{verb} of {name} by one that never understood the source")
     if verb == "create":
+        ledger.before_create(world, deployment)
         sent = world.sent.setdefault((driver, deployment.id), deployment)
-        if (sent.name, sent.spec) != (name, deployment.spec):  # type: ignore[attr-defined]
+        if (sent.name, sent.spec) != (name, deployment.spec):
             world.violated("S13", f"create of {name} was sent again with other parameters")
 
 
@@ -61,6 +63,7 @@ def after_effect(world: World) -> None:
         seen[driver] = len(platform.journal)
     _numbers(world)
     _strangers(world)
+    ledger.after_effect(world)
     world.meter()
     for place in world.places.values():
         _fence(world, place)
@@ -84,9 +87,9 @@ def _numbers(world: World) -> None:
 
 
 def _beyond_knowledge(world: World, name: str) -> bool:
-    """Whether a rewind took away what was known of a thing, and nobody has found it since: L4 says for how long that
-    may be so. Until then it cannot count among the two that a model may have."""
-    return world.rewinds > 0 and name in set(unrecorded(world))
+    """Whether a rewind took away what was known of a thing, and nobody has found it since, or a call outlived all that
+    was known of it: L4 says for how long that may be so. It cannot count among the two that a model may have."""
+    return name in world.ledger.revived or (world.ledger.put_back > 0 and name in set(unrecorded(world)))
 
 
 def _strangers(world: World) -> None:
@@ -139,9 +142,10 @@ def _in_use(world: World, place: Place, name: str, url: str) -> None:
         world.violated("S4", f"{name} was deleted while a service runs with its address")
 
 
-def after_resolving(world: World, record: DeploymentRecord, read_at: float) -> None:
-    """A deletion became durable, decided on a source read at `read_at`. S5, S9, S10: one that served goes after its
-    successor took over and the bake time, or after a removal that lasted."""
+def after_resolving(world: World, record: DeploymentRecord, read_at: float, without: Mapping[str, int]) -> None:
+    """A deletion became durable, decided on a source read at `read_at`, and on so many good readings in a row that were
+    `without` a model. S5, S9, S10: one that served goes after its successor took over and the bake time, or after a
+    removal that lasted."""
     deployment, endpoint = record.deployment, record.endpoint
     place = world.places[deployment.project]
     if endpoint is None or endpoint.url not in place.last_mentioned:
@@ -161,7 +165,7 @@ def after_resolving(world: World, record: DeploymentRecord, read_at: float) -> N
             world.violated("S5", f"{deployment.name} was deleted, {model} is wanted and nothing else serves it")
     elif not _wanted(place, read_at):
         world.violated("S9", f"{deployment.name} was deleted for a file without any models")
-    elif place.readings_without.get(model, 0) < 2:
+    elif without.get(model, 0) < 2:
         world.violated("S9", f"{deployment.name} was deleted after one good reading without {model}")
     elif now - gone < world.grace_s - world.slack_s - 1:
         world.violated("S9", f"{deployment.name} was deleted {now - gone:.0f} s after {model} left the file")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from drivers.base import Endpoint
+from drivers.errors import DriverError
 from drivers.fake import Thing
 from state.memory import Snapshot
 
@@ -41,8 +43,10 @@ def restore(world: World, copy: Snapshot) -> None:
 def put_back(world: World, copy: Snapshot, *, leases: bool) -> None:
     world.store.rewind(copy, leases=leases)
     world.rewound_at = world.scheduler.time
-    there = (record.deployment for place in world.places for record in world.store.load(place).deployments.values())
-    world.recorded = {deployment.id: deployment.name for deployment in there}
+    there = [record for place in world.places for record in world.store.load(place).deployments.values()]
+    world.recorded = {record.deployment.id: record.deployment.name for record in there}
+    world.ledger.put_back += 1
+    world.ledger.phases = {record.deployment.id: record.phase for record in there}
     world.leases = {project: (each.epoch, each.holder) for project, each in copy.claims.items()} if leases else {}
     world.given_at = dict.fromkeys(world.leases, world.rewound_at)
     world.note(f"-- the store goes back to serial {copy.serial}")
@@ -50,13 +54,27 @@ def put_back(world: World, copy: Snapshot, *, leases: bool) -> None:
 
 def strip_tags(world: World, model: str) -> None:
     """Somebody removes our tags from the things of a model: they are not ours any more."""
-    for platform in world.platforms.values():
+    for driver, platform in world.platforms.items():
         for id, thing in platform.things.items():
             if thing.deployment is not None and thing.deployment.model == model and thing.gone_at is None:
                 world.note(f"-- {thing.deployment.name} lost its tags")
                 world.excuse(thing.deployment)
+                world.ledger.stripped[driver, id] = thing.deployment.id
                 thing.deployment = None
                 platform.strangers.add(id)
+
+
+def deliver_again(world: World, model: str) -> bool:
+    """A network that kept a create for longer than any call may live delivers it once more, when its deployment is
+    deleted and forgotten; whether there was one."""
+    for (driver, id), sent in world.sent.items():
+        if sent.model == model and id not in world.recorded:
+            world.note(f"-- a create of {sent.name} arrives after everybody forgot it")
+            world.ledger.revived.add(sent.name)
+            with suppress(DriverError):
+                world.platforms[driver].create(sent)
+            return True
+    return False
 
 
 def take_name(world: World, driver: str, name: str) -> None:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from drivers.base import Deployment, Endpoint, Finding, ModelSpec, Observation, Phase
-from drivers.errors import Ambiguous, Denied, Exhausted, Unavailable
+from drivers.errors import Ambiguous, Denied, Exhausted, Rejected, Unavailable
 from drivers.fake import FakeDriver
 from reconciler.engine import Engine
 from reconciler.errors import ReconcilerError, SourceError
@@ -20,6 +20,7 @@ from reconciler.stamp import Stamp
 from reconciler.write import NotWritten
 from state.record import Change, DeploymentRecord, DropDeployment, PutDeployment, PutModel, Recorded
 from state.store import Fenced, Held, Lease, StateBusy, StateError, StateFull
+from tests.sim import ledger
 from tests.sim.faults import Fault
 from tests.sim.invariants import after_commit, after_effect, after_resolving, after_write, before_call
 from tests.sim.mishaps import keep_copy, rewind, take_name
@@ -51,6 +52,12 @@ class SimProcess(Process):
         """For how long the present effect was held up, so that nothing could be checked in between."""
         self.understood = False
         """Whether it ever read the source in a good state."""
+        self.said: dict[str, Phase] = {}
+        """What it was told last of each deployment, by id; UNKNOWN where it asked in vain."""
+        self.without: dict[str, int] = {}
+        """Good readings in a row, up to its last one and by anybody, that did not have a model."""
+        self.wanted: frozenset[str] = frozenset()
+        """Models that its last good reading had."""
         self.protecting: set[str] = set()
         """Models that its last good reading protects; what is done on that reading protects them for good."""
         self.engine = self._engine()
@@ -224,6 +231,8 @@ class SimReader:
 
         reading = self.process.effect("read", self.place.name, self.place.read, unreadable)
         self.process.understood, self.process.read_at = True, self.process.world.scheduler.time
+        self.process.without = dict(self.place.readings_without)
+        self.process.wanted = frozenset(reading.desired.judged)
         self.process.protecting = {key for key, model in reading.desired.models.items() if model.protected}
         return reading
 
@@ -286,6 +295,7 @@ class SimStore:
     def _committed(self, lease: Lease, changes: Sequence[Change]) -> int:
         serial = self._store.commit(lease, changes)
         after_commit(self._process.world, lease)
+        ledger.after_commit(self._process.world, self._process.said, changes)
         keep_copy(self._process.world)
         for change in changes:
             if isinstance(change, PutDeployment):
@@ -301,7 +311,7 @@ class SimStore:
         process, world = self._process, self._process.world
         if world.remember(record):
             read_at = max(process.read_at, world.scheduler.time - 60.0 - process.held_up_s)
-            after_resolving(world, record, read_at)
+            after_resolving(world, record, read_at, process.without)
 
 
 class SimDriver:
@@ -331,7 +341,11 @@ class SimDriver:
                 return {id: seen for id, seen in asked().items() if self._world.rng.random() < 0.5}
             raise Denied("credentials expired") if fault is Fault.EXPIRED else Unavailable("throttled")
 
-        return self._process.effect("observe", f"{self.name} {len(deployments)}", asked, faulted)
+        self._process.said.update(dict.fromkeys((one.id for one in deployments), Phase.UNKNOWN))
+        seen = self._process.effect("observe", f"{self.name} {len(deployments)}", asked, faulted)
+        self._process.said.update({id: each.phase for id, each in seen.items()})
+        self._world.ledger.answered(deployments, seen)
+        return seen
 
     def create(self, deployment: Deployment) -> Observation:
         return self._call("create", deployment, self._driver.create)
@@ -355,14 +369,23 @@ class SimDriver:
         """`deployment` is a value: what is delivered late or twice is exactly what was sent."""
 
         def send() -> Observation:
+            if self.name in self._world.muffled:
+                return faulted(Fault.DELAYED)
             self._before(verb, deployment)
             return call(deployment)
 
         def faulted(fault: Fault) -> Observation:
             self._before(verb, deployment)
-            return self._gone_wrong(fault, deployment, call)
+            return self._gone_wrong(verb, fault, deployment, call)
 
-        return self._process.effect(verb, deployment.name, send, faulted)
+        try:
+            seen = self._process.effect(verb, deployment.name, send, faulted)
+        except Rejected:
+            self._process.said[deployment.id] = Phase.FAILED
+            raise
+        self._process.said[deployment.id] = seen.phase
+        self._world.ledger.answered((deployment,), {deployment.id: seen})
+        return seen
 
     def _before(self, verb: str, deployment: Deployment) -> None:
         process = self._process
@@ -370,13 +393,13 @@ class SimDriver:
         before_call(self._world, process.name, process.understood, verb, self.name, deployment)
 
     def _gone_wrong(
-        self, fault: Fault, deployment: Deployment, call: Callable[[Deployment], Observation]
+        self, verb: str, fault: Fault, deployment: Deployment, call: Callable[[Deployment], Observation]
     ) -> Observation:
         if fault is Fault.TAKEN:
             take_name(self._world, self.name, deployment.name)
             return call(deployment)
         if fault in (Fault.DELAYED, Fault.DUPLICATE):
-            self._deliver_later(deployment, call)
+            self._deliver_later(verb, deployment, call)
         if fault in (Fault.APPLIED, Fault.DUPLICATE):
             seen = call(deployment)
             if fault is Fault.DUPLICATE:
@@ -391,18 +414,21 @@ class SimDriver:
             raise Exhausted("no capacity at the moment")
         raise Ambiguous("timed out")
 
-    def _deliver_later(self, deployment: Deployment, call: Callable[[Deployment], Observation]) -> None:
-        world, sent_at = self._world, self._world.sent_at
+    def _deliver_later(self, verb: str, deployment: Deployment, call: Callable[[Deployment], Observation]) -> None:
+        world, sent_at, platform = self._world, self._world.sent_at, self._world.platforms[self.name]
 
         def deliver() -> None:
             world.note(f"-- a late call reaches {deployment.name}")
             world.echo_of = sent_at
+            before = ledger.shape(platform)
             try:
                 call(deployment)
             except Exception as error:  # noqa: BLE001 - nobody waits for this answer any more
                 world.note(f"   its answer would have been {error}")
             after_effect(world)
             world.echo_of = None
+            if ledger.shape(platform) != before and world.scheduler.time > sent_at + 60.0:
+                world.ledger.late[f"{verb} on {type(platform).__name__}"] += 1
 
         world.scheduler.at(world.scheduler.time + world.rng.uniform(5.0, LATEST_S), deliver)
 
@@ -421,6 +447,7 @@ class SimOutputs:
         published = self.place.files.publish(*given, **named)
         if self.place.files.says is not said:
             after_write(self.process.world, self.place, given[3].epoch)
+            ledger.after_write(self.process.world, self.place, said, self.process.wanted)
         return published
 
     def highest_epoch(self) -> int:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from drivers.fake import FLAVOURS
 from tests.sim.faults import PROFILES, ByChance, Chooser, Exactly
 from tests.sim.invariants import unconverged
+from tests.sim.ledger import look_for_orphans
 from tests.sim.reconcilers import SimProcess
 from tests.sim.scenarios import SCENARIOS, Story
 from tests.sim.world import World
@@ -34,6 +35,10 @@ class Outcome:
     """Virtual seconds from the end of the faults until all was well."""
     orphans_usd: float
     """What ran without being in the record has cost."""
+    orphan_s: float
+    """For how long, at most, something ran that nobody took care of, in virtual seconds."""
+    late: tuple[str, ...]
+    """The calls that took effect a minute or more after they were sent: verb and platform of each."""
     violations: tuple[str, ...] = ()
     trace: tuple[str, ...] = field(default=())
     how: str = ""
@@ -96,11 +101,13 @@ def _conclude(world: World, scenario: str, seed: int) -> Outcome:
     ended = world.scheduler.time
     world.note("-- no more faults")
     world.scheduler.run_until(world.scheduler.last_echo() + 40.0, lambda: bool(world.violations))
+    quiet_since = world.scheduler.time
     while not world.violations and unconverged(world):
         if world.scheduler.time > ended + CONVERGE_WITHIN_S:
             world.violated("L1", "; ".join(unconverged(world)))
             break
         world.scheduler.run_until(world.scheduler.time + 30.0, lambda: bool(world.violations))
+        look_for_orphans(world, quiet_since)
     took_s = world.scheduler.time - ended
     if not world.violations:
         _idle(world)
@@ -112,6 +119,8 @@ def _conclude(world: World, scenario: str, seed: int) -> Outcome:
         faults=world.faults,
         took_s=took_s,
         orphans_usd=world.orphans_usd,
+        orphan_s=world.ledger.longest_orphan_s,
+        late=tuple(sorted(world.ledger.late.elements())),
         violations=tuple(world.violations),
         trace=tuple(world.trace or ()),
     )

@@ -11,7 +11,7 @@ from reconciler.desired import DesiredModel
 from reconciler.options import Level, Option
 from tests.builders import model_spec, place
 from tests.reconciler.wishes import wish
-from tests.sim.mishaps import delete_files, edit_files, restore, rewind, strip_tags
+from tests.sim.mishaps import delete_files, deliver_again, edit_files, restore, rewind, strip_tags
 from tests.sim.world import World
 
 Story = Callable[[World], Iterator[float]]
@@ -160,6 +160,18 @@ def failed_start(world: World) -> Iterator[float]:
     yield 60
 
 
+def given_up(world: World) -> Iterator[float]:
+    """A spec that fails however often it is tried."""
+    world.commit("demo", OTHER)
+    world.platforms["fake"].failing["llm"] = "out of memory"
+    yield 60
+    world.commit("demo", OTHER, want(spec=A))
+    yield 4000
+    world.platforms["fake"].failing.clear()
+    world.commit("demo", OTHER, want(spec=B))
+    yield 60
+
+
 def refused_model(world: World) -> Iterator[float]:
     world.commit("demo", OTHER, want(spec=A))
     yield 80
@@ -297,6 +309,40 @@ def stripped_tags(world: World) -> Iterator[float]:
     yield 60
 
 
+def stripped_while_starting(world: World) -> Iterator[float]:
+    world.commit("demo", OTHER, want())
+    yield 15
+    strip_tags(world, "llm")
+    yield 100
+
+
+def late_echo(world: World) -> Iterator[float]:
+    """Every call to a platform times out and takes effect minutes later, while people change their minds."""
+    world.commit("demo", OTHER, want("third"), want(spec=A))
+    yield 80
+    world.muffled.add("fake")
+    for spec in (B, C):
+        world.commit("demo", OTHER, want("third"), want(spec=spec))
+        yield 150
+    world.commit("demo", OTHER, want("third"))
+    yield 250
+    world.muffled.clear()
+    world.commit("demo", OTHER, want("third"), want(spec=B))
+    yield 60
+
+
+def revived(world: World) -> Iterator[float]:
+    """A create arrives when its deployment is deleted, verified absent and forgotten."""
+    for spec in (A, B):
+        world.commit("demo", OTHER, want(spec=spec))
+        yield 80
+    for _ in range(5):
+        yield 250
+        if deliver_again(world, "llm"):
+            break
+    yield 30
+
+
 def edited_files(world: World) -> Iterator[float]:
     world.commit("demo", OTHER, want(spec=A))
     yield 60
@@ -315,9 +361,9 @@ SCENARIOS: dict[str, Story] = {
     for story in (
         add, remove, remove_and_come_back, rename, edit_in_place, edit_in_place_twice, edit_with_replacement,
         edits_in_a_row, there_and_back, switch_of_platform, switch_there_and_back, protect, drift, two_projects,
-        no_capacity, removed_while_in_use, failed_start, refused_model, rejected_model, source_breaks,
+        no_capacity, removed_while_in_use, failed_start, given_up, refused_model, rejected_model, source_breaks,
         gone_and_unreadable, silence, unwritable_files,
         everything_vanishes, rewound_state, rewound_while_running, lost_state, lost_while_moving, stripped_tags,
-        edited_files,
+        stripped_while_starting, edited_files, late_echo, revived,
     )
 }  # fmt: skip

@@ -36,6 +36,8 @@ class Figures:
     faults: int = 0
     slowest_s: float = 0.0
     orphans_usd: float = 0.0
+    orphan_s: float = 0.0
+    late: int = 0
     broken: Counter[str] = field(default_factory=Counter)
     """Runs in which a rule was broken, by rule."""
     bad: list[Outcome] = field(default_factory=list)
@@ -46,6 +48,8 @@ class Figures:
         self.faults += outcome.faults
         self.slowest_s = max(self.slowest_s, outcome.took_s)
         self.orphans_usd += outcome.orphans_usd
+        self.orphan_s = max(self.orphan_s, outcome.orphan_s)
+        self.late += len(outcome.late)
         self.broken.update({text.partition(":")[0] for text in outcome.violations})
         leaked = any("leak:" in text for text in outcome.violations)
         self.broken["leak"] += leaked
@@ -62,6 +66,8 @@ class Figures:
         yield f"foreign deletes   {self.broken['S3']:>12,}"
         yield f"not converged     {self.broken['L1'] + self.broken['L2']:>12,}"
         yield f"$ of orphans      {self.orphans_usd:>12,.2f} (at $1 an hour each)"
+        yield f"longest orphan    {self.orphan_s:>10,.0f} s (virtual, faults included)"
+        yield f"late calls        {self.late:>12,} (took effect a minute or more after they were sent)"
         yield f"slowest recovery  {self.slowest_s:>10,.0f} s (virtual, from the last fault)"
         for rule, count in sorted(self.broken.items()):
             if count and rule != "leak":

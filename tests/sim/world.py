@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import random
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -24,6 +23,7 @@ from state.record import DeploymentRecord, Intent
 from tests.builders import NOON, binding, project, service
 from tests.reconciler.wishes import wishes
 from tests.sim.faults import Chooser, Fault
+from tests.sim.ledger import Ledger
 from tests.sim.places import Containers, Files
 from tests.sim.schedule import Scheduler
 
@@ -99,8 +99,8 @@ class World:
     """Every deployment whose intent was ever durable, by name."""
     resolved: set[tuple[str, str]] = field(default_factory=set)
     """(verb, name) of every call whose intent was ever durable."""
-    sent: dict[tuple[str, str], object] = field(default_factory=dict)
-    """What was sent with a create, by driver and name."""
+    sent: dict[tuple[str, str], Deployment] = field(default_factory=dict)
+    """What was sent with a create, by driver and id."""
     leases: dict[str, tuple[int, str]] = field(default_factory=dict)
     """The lease given last, by project: its epoch and its holder. After a rewind, the one that the copy has."""
     given_at: dict[str, float] = field(default_factory=dict)
@@ -112,8 +112,9 @@ class World:
     """When the store went back for the last time, in virtual seconds."""
     echo_of: float | None = None
     """When the call was sent that arrives just now, if it is a late one."""
-    excused: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """How many deployments were taken away from us, by project and model (L6)."""
+    muffled: set[str] = field(default_factory=set)
+    """Platforms that answer no call which changes something, and do what it asks minutes later."""
+    ledger: Ledger = field(default_factory=Ledger)
     calls: list[tuple[str, str, str]] = field(default_factory=list)
     """Every mutating call that was sent: verb, driver, name."""
     violations: list[str] = field(default_factory=list)
@@ -198,6 +199,7 @@ class World:
             there = self.places[place] = Place(place, files, Containers(files, self.running), reading)
         there.reading = reading
         self.hint(place)
+        self.ledger.asks(place, there.commits[-1][1] if there.commits else {}, desired.judged)
         there.commits.append((self.scheduler.time, dict(desired.judged)))
         self.note(f"-- commit {number} of {place}: {', '.join(sorted(desired.judged)) or 'nothing'}")
 
@@ -228,7 +230,7 @@ class World:
 
     def excuse(self, deployment: Deployment) -> None:
         """What happened to this one is nobody's fault here: another one may be made for it."""
-        self.excused[deployment.project, deployment.model] += 1
+        self.ledger.excused[deployment.project, deployment.model] += 1
 
     # -- the true story -----------------------------------------------------------------------------------------------
 
