@@ -17,7 +17,12 @@ from drivers.errors import Rejected
 
 GROUP = "reconciler.drivers"
 
-FACTORIES: Mapping[str, str] = MappingProxyType({"llamacpp": "drivers.llamacpp.driver:LlamaCppDriver"})
+FACTORIES: Mapping[str, str] = MappingProxyType(
+    {
+        "llamacpp": "drivers.llamacpp.driver:LlamaCppDriver",
+        "aws-ec2": "drivers.aws.ec2.driver:Ec2Driver",
+    }
+)
 """Platform to `module:attribute`, for the drivers that are part of this release."""
 
 

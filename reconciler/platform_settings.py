@@ -75,6 +75,8 @@ def aws_settings(section: Section, state_dir: Path) -> AwsSettings | None:
         regions=section.texts("regions"),
         account=section.text("account"),
         **{name: MappingProxyType(section.mapping(name)) for name in tables},
+        instance_profile=section.text("instance_profile"),
+        machine_image=section.text("machine_image") or standard.machine_image,
         allowed_images=section.texts("allowed_images"),
         provisioned_throughput=section.boolean("provisioned_throughput", standard.provisioned_throughput),
         public=section.boolean("public", standard.public),

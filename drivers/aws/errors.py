@@ -25,6 +25,7 @@ _DENIED = frozenset(
         "UnrecognizedClientException", "InvalidClientTokenId", "InvalidAccessKeyId", "SignatureDoesNotMatch",
         "IncompleteSignature", "InvalidSignatureException", "MissingAuthenticationToken", "ExpiredToken",
         "ExpiredTokenException", "RequestExpired", "OptInRequired", "Blocked", "PendingVerification", "NotAuthorized",
+        "OperationNotPermitted",
     }
 )  # fmt: skip
 _QUOTA = frozenset(

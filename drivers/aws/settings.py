@@ -31,7 +31,14 @@ class AwsSettings:
     credentials: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     """`cloud.credentials` to a profile of ~/.aws/config; `default` is the SDK's own search without one."""
     roles: Mapping[str, str] = field(default_factory=lambda: NOTHING)
-    """`cloud.role` to the ARN of a role (SageMaker, Bedrock imports) or the name of an instance profile (EC2)."""
+    """`cloud.role` to the ARN of a role (SageMaker, Bedrock imports) or an instance profile's name or ARN (EC2)."""
+    instance_profile: str | None = None
+    """The instance profile of EC2 machines whose file names no `cloud.role`: a name or an ARN."""
+    machine_image: str = (
+        "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-amazon-linux-2023/latest/ami-id"
+    )
+    """The public parameter of Systems Manager that names the image of EC2 machines, which must have Docker, NVIDIA's
+    driver and container toolkit, and the AWS command line. It is read once per deployment."""
     networks: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     """`cloud.network` to a VPC."""
     subnets: Mapping[str, str] = field(default_factory=lambda: NOTHING)

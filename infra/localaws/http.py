@@ -57,6 +57,18 @@ class Server:
         self._inner.hang_up()
 
 
+def handle(connection: socket.socket, peer: tuple[str, int], answer: Callable[[Request], Answer]) -> None:
+    """Serve one connection that somebody else has accepted, until it ends."""
+    _Handler(connection, peer, _Bare(answer))  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, slots=True)
+class _Bare:
+    """What a handler needs of a server."""
+
+    answer: Callable[[Request], Answer]
+
+
 class _Inner(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128

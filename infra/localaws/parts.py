@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from infra.localaws.ec2.overlay import Ec2
 from infra.localaws.overlay import Overlay
 from infra.localaws.quotas import Quotas
 from infra.localaws.sagemaker.overlay import SageMaker
 
-PARTS: tuple[type[Overlay], ...] = (SageMaker, Quotas)
+PARTS: tuple[type[Overlay], ...] = (SageMaker, Ec2, Quotas)

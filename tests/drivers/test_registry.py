@@ -50,11 +50,11 @@ def test_a_driver_of_another_package_is_found_by_its_entry_point(
 def test_another_package_may_bring_the_driver_of_a_known_platform(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _install(tmp_path, "aws-ec2")
+    _install(tmp_path, "gcp-gce")
     monkeypatch.syspath_prepend(str(tmp_path))
-    lines = [line for line in registry.describe() if line.name == "aws-ec2"]
+    lines = [line for line in registry.describe() if line.name == "gcp-gce"]
     assert [(line.available, line.origin) for line in lines] == [(True, "elsewhere:make")]
-    assert registry.absence("aws-ec2") == ""
+    assert registry.absence("gcp-gce") == ""
     assert registry.outside_names() == (), "the catalogue has it"
 
 

@@ -1,0 +1,225 @@
+"""EC2 as a platform: the driver's contract. Every method looks first, and what it finds decides.
+
+create   launching.py: launch template → security group → key → machine      fleet.py for more than one
+observe  standing.py: what the states say; health.py: what the model says
+delete   removing.py: mark → machines → security group → key → launch template
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from functools import partial
+
+from drivers import probe
+from drivers.aws import check
+from drivers.aws.clients import Clients
+from drivers.aws.ec2 import health, machines, removing, standing
+from drivers.aws.ec2.keys import Keys
+from drivers.aws.ec2.launching import Launcher
+from drivers.aws.ec2.platform import Platform, of_deployment, tagged_with
+from drivers.aws.ec2.preflight import looks
+from drivers.aws.ec2.statuses import Statuses
+from drivers.aws.ec2.things import Machine, Template
+from drivers.aws.place import Place, known_places, place_of
+from drivers.aws.settings import AwsSettings
+from drivers.aws.tags import DEPLOYMENT, LINEAGE, deployment_from
+from drivers.base import Capabilities, Deployment, Finding, Look, ModelSpec, Observation, Phase
+from drivers.errors import DriverError, Taken
+
+SIDE_BY_SIDE = 64
+"""Health checks at a time: a machine that is silent takes two seconds."""
+
+
+class Ec2Driver:
+    """The platform `aws-ec2`. `clock` gives the time for patience within one call."""
+
+    name = machines.PLATFORM
+    capabilities = Capabilities(billable=True, settle_s=600.0, startup_timeout_s=1800.0, degraded_grace_s=180.0)
+
+    def __init__(self, *, settings: AwsSettings, clients: Clients, clock: Callable[[], datetime]) -> None:
+        self._settings, self._clients = settings, clients
+        self._keys = Keys(settings)
+        self._launcher = Launcher(settings, self._keys, clock)
+
+    def check(self, spec: ModelSpec) -> tuple[Finding, ...]:
+        """See `Driver.check`."""
+        return check.check(spec, self.name, self._settings)
+
+    def observe(self, deployment: Deployment) -> Observation:
+        """What EC2 says of its parts, and the model of itself."""
+        platform = self._platform(deployment)
+        return self._judged(platform, deployment, _seen(platform, deployment), Statuses(platform))
+
+    def observe_many(self, deployments: Sequence[Deployment]) -> Mapping[str, Observation]:
+        """One listing per place; only what is not in it is looked at one by one."""
+        by_place: dict[Place, list[Deployment]] = defaultdict(list)
+        found: dict[str, Observation] = {}
+        for deployment in deployments:
+            try:
+                by_place[place_of(deployment, self._settings)].append(deployment)
+            except DriverError as trouble:
+                found[deployment.id] = _unknown(trouble)
+        for place, those in by_place.items():
+            found |= self._observed_in(place, those)
+        return found
+
+    def create(self, deployment: Deployment) -> Observation:
+        """Make what is missing, in order. Raises Exhausted when AWS has no machine of any kind that would do."""
+        check.refuse(deployment.spec, self.name, self._settings)
+        platform = self._platform(deployment)
+        self._clients.guard_account(platform.place, deployment.spec.options)
+        there = _seen(platform, deployment)
+        if there:
+            return self._judged(platform, deployment, there, Statuses(platform))
+        template = platform.template(deployment.name)
+        if _is_deleting(template, deployment):
+            return standing.without_machine(deployment, template, None)
+        return self._launcher.launch(platform, deployment)
+
+    def update(self, deployment: Deployment) -> Observation:
+        """No key changes in place: everything is decided when a machine starts."""
+        return self.observe(deployment)
+
+    def delete(self, deployment: Deployment) -> Observation:
+        """One step towards ABSENT, which is answered when all parts were seen gone."""
+        platform = self._platform(deployment)
+        self._clients.guard_account(platform.place, deployment.spec.options)
+        there = _seen(platform, deployment)
+        template = standing.ours(platform.template(deployment.name), deployment)
+        removing.mark(platform, template, there)
+        going = removing.terminate(platform, there)
+        return going or removing.remove_rest(platform, deployment, self._keys)
+
+    def in_flight(self, deployment: Deployment) -> int | None:
+        """What llama-server says of itself."""
+        try:
+            platform = self._platform(deployment)
+            machine = standing.best(_seen(platform, deployment))
+            if machine is None or machine.state != "running":
+                return None
+            url = health.base_url(standing.address(deployment, machine))
+            return probe.busy_slots(url, key=self._keys.key(deployment, platform))
+        except (DriverError, OSError):
+            return None
+
+    def owned(self, lineage: str) -> Iterable[Deployment]:
+        """What has a launch template or a machine, in all places that the settings know."""
+        found: dict[str, Deployment] = {}
+        for place in known_places(self._settings):
+            platform = Platform(self._clients, place)
+            there = standing.alive(platform.machines(tagged_with(LINEAGE, lineage)))
+            tags = [thing.tags for thing in platform.templates(lineage)] + [thing.tags for thing in there]
+            for deployment in map(deployment_from, tags):
+                if deployment is not None:
+                    located = dict(standing.located(place, platform.region))
+                    found.setdefault(deployment.id, _with_handle(deployment, located))
+        return tuple(found.values())
+
+    def logs(self, deployment: Deployment, lines: int = 200) -> Iterable[str]:
+        """The last lines of the machine's console, on which its server prints; EC2 renews it now and then."""
+        platform = self._platform(deployment)
+        machine = standing.best(_seen(platform, deployment))
+        return platform.console(machine.id).splitlines()[-lines:] if machine is not None else ()
+
+    def preflight(self) -> Iterable[Look]:
+        """What `reconcile doctor` shows."""
+        return looks(self._settings, self._clients)
+
+    # -- looking ------------------------------------------------------------------------------------------------------
+
+    def _platform(self, deployment: Deployment) -> Platform:
+        return Platform(self._clients, place_of(deployment, self._settings))
+
+    def _observed_in(self, place: Place, deployments: Sequence[Deployment]) -> Mapping[str, Observation]:
+        platform = Platform(self._clients, place)
+        lineages = dict.fromkeys(deployment.lineage for deployment in deployments)
+        listed: dict[str, list[Machine]] = defaultdict(list)
+        try:
+            for machine in platform.machines(tagged_with(LINEAGE, *lineages)):
+                listed[machine.tags.get(DEPLOYMENT, "")].append(machine)
+        except DriverError as trouble:
+            return {deployment.id: _unknown(trouble) for deployment in deployments}
+        statuses = Statuses(platform, [machine.id for those in listed.values() for machine in those])
+        one = partial(self._observed_one, platform, listed, statuses)
+        with ThreadPoolExecutor(max_workers=min(SIDE_BY_SIDE, len(deployments))) as pool:
+            return {
+                deployment.id: seen for deployment, seen in zip(deployments, pool.map(one, deployments), strict=True)
+            }
+
+    def _observed_one(
+        self, platform: Platform, listed: Mapping[str, Sequence[Machine]], statuses: Statuses, deployment: Deployment
+    ) -> Observation:
+        there = listed.get(deployment.id, ())
+        try:
+            if not _is_whole(there, deployment):
+                there = _seen(platform, deployment)
+            return self._judged(platform, deployment, there, statuses)
+        except DriverError as trouble:
+            return _unknown(trouble)
+
+    def _judged(
+        self, platform: Platform, deployment: Deployment, there: Sequence[Machine], statuses: Statuses
+    ) -> Observation:
+        machine = standing.best(there)
+        if machine is None or machine.is_gone:
+            return standing.without_machine(deployment, platform.template(deployment.name), machine)
+        file = str(self._keys.file(deployment))
+        said = standing.by_state(deployment, machine, platform.place, platform.region, file)
+        return said or self._asked(platform, deployment, machine, statuses)
+
+    def _asked(self, platform: Platform, deployment: Deployment, machine: Machine, statuses: Statuses) -> Observation:
+        """What a machine that runs is worth."""
+        known = standing.handle(deployment, machine, platform.place, platform.region)
+        address = standing.address(deployment, machine)
+        if not address:
+            return health.creating(deployment, known, "the machine has no address yet")
+        key = self._keys.key(deployment, platform)
+        where = health.endpoint(deployment, address, str(self._keys.file(deployment)))
+        if health.ANSWERED in known:
+            if health.is_well(deployment, address):
+                return health.ready(deployment, where, known)
+            why = statuses.of(machine.id) or "the server does not pass its health check"
+            return health.degraded(deployment, where, known, why)
+        missing = health.first_answer(deployment, address, key, self._settings)
+        if missing == health.KEY_REFUSED:
+            self._keys.renewed(deployment, platform)
+        if missing:
+            return health.creating(deployment, known, missing)
+        return health.ready(deployment, where, {**known, health.ANSWERED: machine.id})
+
+
+def _seen(platform: Platform, deployment: Deployment) -> tuple[Machine, ...]:
+    """Its machines by their tags, and the one that is remembered, should somebody have changed its tags."""
+    found = platform.machines(*of_deployment(deployment))
+    if _is_whole(found, deployment) or standing.INSTANCE not in deployment.handle:
+        return found
+    remembered = platform.machine(deployment.handle[standing.INSTANCE])
+    return (*found, remembered) if remembered is not None else found
+
+
+def _is_whole(found: Sequence[Machine], deployment: Deployment) -> bool:
+    """Whether a listing has what is known to exist."""
+    remembered = deployment.handle.get(standing.INSTANCE)
+    return bool(found) and (remembered is None or any(machine.id == remembered for machine in found))
+
+
+def _is_deleting(template: Template | None, deployment: Deployment) -> bool:
+    from drivers.aws.ec2.names import DELETING
+
+    mine = standing.ours(template, deployment)
+    if template is not None and mine is None:
+        raise Taken(f"the launch template {deployment.name} belongs to somebody else; it was left alone")
+    return mine is not None and DELETING in mine.tags
+
+
+def _with_handle(deployment: Deployment, handle: Mapping[str, str]) -> Deployment:
+    from dataclasses import replace
+
+    return replace(deployment, handle=handle)
+
+
+def _unknown(trouble: DriverError) -> Observation:
+    return Observation(phase=Phase.UNKNOWN, detail=str(trouble))

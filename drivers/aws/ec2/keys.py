@@ -1,0 +1,107 @@
+"""The key of a model: minted once, kept in Systems Manager for the machines and in a private file for clients.
+
+All deployments of a model have the same key, each in a parameter of its own: a replacement changes nothing for whoever
+uses the model, and a deployment is deleted with everything that is its own. The file is only a copy, made anew from the
+parameter when it was lost.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+
+from drivers.aws.ec2 import names
+from drivers.aws.ec2.platform import Platform
+from drivers.aws.settings import AwsSettings
+from drivers.aws.tags import as_list, tags_of
+from drivers.base import Deployment
+from drivers.errors import Denied, Unavailable
+
+
+class Keys:
+    """The keys below `settings.key_root`. `mint` makes a new one."""
+
+    def __init__(self, settings: AwsSettings, mint: Callable[[], str] = lambda: secrets.token_urlsafe(32)) -> None:
+        self._settings, self._mint = settings, mint
+
+    def file(self, deployment: Deployment) -> Path:
+        """Where the local copy lies, whether it is there or not."""
+        kind = "secret" if self._secret(deployment) else "key"
+        return self._settings.key_root.absolute() / "ec2" / f"{names.key_file_name(deployment)}.{kind}"
+
+    def provide(self, deployment: Deployment, platform: Platform) -> None:
+        """See that both are there: the parameter, which the machines read, decides what is in the file."""
+        if self._secret(deployment) is not None:
+            self._write(deployment, self._remote(deployment, platform))
+            return
+        own = names.key_parameter(deployment)
+        stored = platform.parameters_below(names.key_folder(deployment))
+        newest = stored[max(stored)] if stored else None
+        key = stored.get(own) or newest or self._local(deployment) or self._mint()
+        # Before the parameter: a key that only machines know would lock everybody out.
+        self._write(deployment, key)
+        if own not in stored and not platform.create_parameter(**self._request(deployment, key)):
+            self._write(deployment, self._remote(deployment, platform))
+
+    def key(self, deployment: Deployment, platform: Platform) -> str:
+        """What clients send. Asks AWS only where the file was lost."""
+        return self._local(deployment) or self.renewed(deployment, platform)
+
+    def renewed(self, deployment: Deployment, platform: Platform) -> str:
+        """The key as the parameter says it, also in the file from now on."""
+        key = self._remote(deployment, platform)
+        self._write(deployment, key)
+        return key
+
+    def forget(self, deployment: Deployment, platform: Platform) -> None:
+        """Delete the deployment's parameter, and the file with the model's last one."""
+        if self._secret(deployment) is None:
+            platform.delete_parameter(names.key_parameter(deployment))
+            if platform.parameters_below(names.key_folder(deployment)):
+                return
+        self.file(deployment).unlink(missing_ok=True)
+
+    def _request(self, deployment: Deployment, key: str) -> dict[str, object]:
+        request: dict[str, object] = {
+            "Name": names.key_parameter(deployment),
+            "Description": "The key that clients of this model send",
+            "Value": key,
+            "Type": "SecureString",
+            "Tags": as_list(tags_of(deployment)),
+        }
+        kms = self._settings.entry("kms_keys", "cloud.kms-key", deployment.spec)
+        return request | ({"KeyId": kms} if kms is not None else {})
+
+    def _secret(self, deployment: Deployment) -> str | None:
+        if "cloud.api-key-secret" not in deployment.spec.options:
+            return None
+        return self._settings.entry("secrets", "cloud.api-key-secret", deployment.spec)
+
+    def _remote(self, deployment: Deployment, platform: Platform) -> str:
+        secret = self._secret(deployment)
+        found = platform.parameter(secret or names.key_parameter(deployment))
+        if found is None and secret is not None:
+            raise Denied(f"there is no parameter {secret}, which the settings name as a key (aws.secrets)")
+        if found is None:
+            raise Unavailable("the parameter with the model's key is gone, and no copy of it is left here")
+        return found
+
+    def _local(self, deployment: Deployment) -> str | None:
+        try:
+            return self.file(deployment).read_text(encoding="utf-8").strip() or None
+        except FileNotFoundError:
+            return None
+
+    def _write(self, deployment: Deployment, key: str) -> None:
+        if self._local(deployment) == key:
+            return
+        file = self.file(deployment)
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        draft = file.with_name(f"{file.name}.{os.getpid()}.{secrets.token_hex(4)}")
+        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as out:
+            out.write(f"{key}\n")
+            out.flush()
+            os.fsync(out.fileno())
+        draft.replace(file)

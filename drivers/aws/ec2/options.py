@@ -1,0 +1,140 @@
+"""What this driver makes of a spec, before anything is asked of AWS. Pure but for the operator's settings."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from ipaddress import ip_network
+from types import MappingProxyType
+
+from drivers.aws.ec2 import machines
+from drivers.aws.settings import AwsSettings
+from drivers.base import Finding, Handling, ModelSpec
+from drivers.errors import Rejected
+from drivers.values import boolean, comma_list, whole_range
+
+IMPLEMENTED = frozenset(
+    f"cloud.{name}"
+    for name in (
+        "accelerator", "accelerator-memory", "account", "allowed-cidrs", "api-key-secret", "auth", "cache", "cpu",
+        "credentials", "disk-size", "disk-type", "engine", "health-path", "health-prompt", "hf-token-secret", "image",
+        "instance-type", "kms-key", "memory", "model-id", "model-revision", "model-source", "name", "network",
+        "public-ip", "quantization", "region", "replicas", "reservation", "role", "security-groups", "shm-size",
+        "spot", "subnets", "tags", "visibility", "zones",
+    )
+)  # fmt: skip
+"""Option keys of the vocabulary that this driver honours."""
+
+DISK_TYPES = ("gp3", "gp2")
+
+
+def findings(spec: ModelSpec, settings: AwsSettings) -> Iterator[Finding]:
+    """What only this platform knows of the spec's options."""
+    for key, judge in _JUDGES.items():
+        if key in spec.options:
+            wrong = judge(spec.options[key], spec, settings)
+            if wrong:
+                yield Finding(key, Handling.REJECTED, wrong)
+    try:
+        machines.instance_types(spec)
+    except Rejected as refusal:
+        key, _, detail = str(refusal).partition(": ")
+        yield Finding(key, Handling.REJECTED, detail)
+    yield from _translated(spec)
+
+
+def wants_public_address(spec: ModelSpec) -> bool:
+    """Whether machines get a public address, for their endpoint or only to reach the internet."""
+    return is_public(spec) or boolean(spec.options.get("cloud.public-ip", "false"))
+
+
+def is_public(spec: ModelSpec) -> bool:
+    """Whether clients come from outside the network."""
+    return spec.options.get("cloud.visibility") == "public"
+
+
+def brings_groups(spec: ModelSpec, settings: AwsSettings) -> bool:
+    """Whether the operator's security groups decide who gets in, and none of ours is made."""
+    return bool(settings.entries("security_groups", "cloud.security-groups", spec))
+
+
+def _translated(spec: ModelSpec) -> Iterator[Finding]:
+    asked = whole_range(spec.options.get("cloud.replicas", "1"))
+    if asked.high > asked.low > 0:
+        detail = f"{asked.low:g} machines; nothing scales them yet"
+        yield Finding("cloud.replicas", Handling.TRANSLATED, detail)
+
+
+def _auth(text: str, spec: ModelSpec, settings: AwsSettings) -> str:
+    return "" if text == "api-key" else f"a machine of one's own asks for a key, not for {text}: use api-key"
+
+
+def _visibility(text: str, spec: ModelSpec, settings: AwsSettings) -> str:
+    if text == "tunnel":
+        return "this platform opens no tunnels: use private"
+    return _needs_public(text == "public", settings)
+
+
+def _public_ip(text: str, spec: ModelSpec, settings: AwsSettings) -> str:
+    return _needs_public(boolean(text), settings)
+
+
+def _needs_public(asked: bool, settings: AwsSettings) -> str:
+    return "the operator's settings do not allow public addresses (aws.public)" if asked and not settings.public else ""
+
+
+def _cidrs(text: str, spec: ModelSpec, settings: AwsSettings) -> str:
+    if brings_groups(spec, settings):
+        return "the operator's security groups say who may connect"
+    for cidr in comma_list(text):
+        try:
+            network = ip_network(cidr)
+        except ValueError as wrong:
+            return str(wrong)
+        if not network.is_private and not settings.public:
+            return f"{cidr} is public, and the operator's settings do not allow that (aws.public)"
+    return ""
+
+
+def _replicas(text: str, spec: ModelSpec, settings: AwsSettings) -> str:
+    asked = whole_range(text)
+    if asked.low < 1:
+        return "machines are not stopped and woken yet: 1 or more"
+    most = f"the operator's settings allow {settings.max_replicas} (aws.max_replicas)"
+    return most if asked.high > settings.max_replicas else ""
+
+
+def _disk_type(text: str, spec: ModelSpec, settings: AwsSettings) -> str:
+    return "" if text in DISK_TYPES else f"volumes here are {' or '.join(DISK_TYPES)}"
+
+
+def _cache(text: str, spec: ModelSpec, settings: AwsSettings) -> str:
+    return "" if text in ("none", "disk") else "weights are kept on the machine's disk: use disk or none"
+
+
+def _reservation(text: str, spec: ModelSpec, settings: AwsSettings) -> str:
+    if not re.fullmatch(r"cr-[0-9a-f]{8,17}", text):
+        return "is not the id of a capacity reservation (cr-…)"
+    return "spot machines have no reservation" if spec.options.get("cloud.spot", "never") != "never" else ""
+
+
+def _source(text: str, spec: ModelSpec, settings: AwsSettings) -> str:
+    is_llamacpp = spec.options.get("cloud.engine", "auto") in ("auto", "llamacpp")
+    if text.startswith("s3://") and is_llamacpp and not text.endswith(".gguf"):
+        return "llama-server reads one file: name the .gguf itself, or cloud.engine=vllm"
+    return ""
+
+
+_JUDGES: Mapping[str, Callable[[str, ModelSpec, AwsSettings], str]] = MappingProxyType(
+    {
+        "cloud.auth": _auth,
+        "cloud.visibility": _visibility,
+        "cloud.public-ip": _public_ip,
+        "cloud.allowed-cidrs": _cidrs,
+        "cloud.replicas": _replicas,
+        "cloud.disk-type": _disk_type,
+        "cloud.cache": _cache,
+        "cloud.reservation": _reservation,
+        "cloud.model-source": _source,
+    }
+)

@@ -1,0 +1,260 @@
+"""EC2 and Systems Manager as this driver needs them: thin calls, values back, errors translated. No decisions.
+
+What does not exist comes back as None or an empty tuple, and only where AWS itself said so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from drivers.aws.clients import Client, Clients
+from drivers.aws.ec2.requests import Image, Subnet
+from drivers.aws.ec2.things import Group, Machine, Template, group_in, impaired_in, machines_in, templates_in
+from drivers.aws.errors import code_of, edge
+from drivers.aws.place import Place
+from drivers.aws.tags import DEPLOYMENT, LINEAGE, as_list
+from drivers.base import Deployment
+from drivers.errors import Denied
+
+PAGE = 250
+"""Machines in one answer: with all their tags a longer one takes more time than a call has."""
+
+
+class Platform:
+    """One place. Nothing is kept between two calls."""
+
+    def __init__(self, clients: Clients, place: Place) -> None:
+        self.clients, self.place = clients, place
+
+    @property
+    def region(self) -> str:
+        return self.clients.region(self.place)
+
+    def client(self, service: str) -> Client:
+        return self.clients(self.place, service)
+
+    # -- machines -----------------------------------------------------------------------------------------------------
+
+    def machines(self, *filters: Mapping[str, Any]) -> tuple[Machine, ...]:
+        """All that the filters leave."""
+        with edge("listing EC2 instances"):
+            pages = self.client("ec2").reads.get_paginator("describe_instances")
+            found = pages.paginate(Filters=list(filters), PaginationConfig={"PageSize": PAGE})
+            return tuple(machines_in(found))
+
+    def machine(self, id: str) -> Machine | None:
+        """One by its id."""
+        with edge(f"looking at {id}"):
+            try:
+                answer = self.client("ec2").reads.describe_instances(InstanceIds=[id])
+            except Exception as error:
+                if code_of(error) in ("InvalidInstanceID.NotFound", "InvalidInstanceID.Malformed"):
+                    return None
+                raise
+        return next(machines_in((answer,)), None)
+
+    def run(self, request: Mapping[str, Any]) -> Machine:
+        """Start one. What SDK and AWS raise goes to the caller, who knows what each refusal means."""
+        return next(machines_in(({"Reservations": [self.client("ec2").calls.run_instances(**request)]},)))
+
+    def terminate(self, ids: Sequence[str]) -> None:
+        with edge(f"terminating {', '.join(ids)}", changes=True):
+            self.client("ec2").calls.terminate_instances(InstanceIds=list(ids))
+
+    def impaired(self, ids: Sequence[str]) -> Mapping[str, str]:
+        """Those of the machines that fail AWS's own status checks, with the check."""
+        if not ids:
+            return {}
+        with edge("reading status checks"):
+            found: dict[str, str] = {}
+            for start in range(0, len(ids), 100):
+                answer = self.client("ec2").reads.describe_instance_status(InstanceIds=list(ids[start : start + 100]))
+                found |= dict(impaired_in(answer["InstanceStatuses"]))
+            return found
+
+    # -- launch templates ---------------------------------------------------------------------------------------------
+
+    def template(self, name: str) -> Template | None:
+        with edge(f"looking at the launch template {name}"):
+            try:
+                answer = self.client("ec2").reads.describe_launch_templates(LaunchTemplateNames=[name])
+            except Exception as error:
+                if "NotFound" in code_of(error):
+                    return None
+                raise
+        return next(templates_in((answer,)), None)
+
+    def templates(self, lineage: str) -> tuple[Template, ...]:
+        with edge("listing launch templates"):
+            pages = self.client("ec2").reads.get_paginator("describe_launch_templates")
+            found = pages.paginate(Filters=[tagged_with(LINEAGE, lineage)], PaginationConfig={"PageSize": 200})
+            return tuple(templates_in(found))
+
+    def create_template(self, **request: Any) -> Template | None:
+        """None where one of this name is there already."""
+        with edge(f"making the launch template {request['LaunchTemplateName']}", changes=True):
+            try:
+                answer = self.client("ec2").calls.create_launch_template(**request)
+            except Exception as error:
+                if code_of(error) == "InvalidLaunchTemplateName.AlreadyExistsException":
+                    return None
+                raise
+        return next(templates_in(({"LaunchTemplates": [answer["LaunchTemplate"]]},)))
+
+    def create_version(self, **request: Any) -> None:
+        with edge(f"completing the launch template {request['LaunchTemplateName']}", changes=True):
+            self.client("ec2").calls.create_launch_template_version(**request)
+
+    def delete_template(self, name: str) -> None:
+        with edge(f"deleting the launch template {name}", changes=True), _absent_is_fine("NotFound"):
+            self.client("ec2").calls.delete_launch_template(LaunchTemplateName=name)
+
+    def tag(self, ids: Sequence[str], tags: Mapping[str, str]) -> None:
+        with edge(f"marking {', '.join(ids)}", changes=True):
+            self.client("ec2").calls.create_tags(Resources=list(ids), Tags=as_list(tags))
+
+    # -- network ------------------------------------------------------------------------------------------------------
+
+    def subnets(self, ids: Sequence[str], vpc: str | None) -> tuple[Subnet, ...]:
+        """The named ones; without names the default ones of each zone, in the VPC where one is given."""
+        request: dict[str, Any] = {"SubnetIds": list(ids)} if ids else {}
+        filters = [{"Name": "vpc-id", "Values": [vpc]}] if vpc is not None else []
+        if not ids and vpc is None:
+            filters.append({"Name": "default-for-az", "Values": ["true"]})
+        with edge("looking at the subnets"):
+            answer = self.client("ec2").reads.describe_subnets(**request, Filters=filters)
+        found = (Subnet(one["SubnetId"], one["AvailabilityZone"], one["VpcId"]) for one in answer["Subnets"])
+        return tuple(sorted(found, key=lambda one: ids.index(one.id)) if ids else sorted(found, key=lambda s: s.zone))
+
+    def network_of(self, vpc: str) -> tuple[str, ...]:
+        """The VPC's own address ranges."""
+        with edge(f"looking at {vpc}"):
+            (found,) = self.client("ec2").reads.describe_vpcs(VpcIds=[vpc])["Vpcs"]
+        return tuple(one["CidrBlock"] for one in found.get("CidrBlockAssociationSet", ())) or (found["CidrBlock"],)
+
+    def groups(self, name: str) -> tuple[Group, ...]:
+        """All of this name: each VPC may have one."""
+        with edge(f"looking at the security group {name}"):
+            found = self.client("ec2").reads.describe_security_groups(
+                Filters=[{"Name": "group-name", "Values": [name]}]
+            )
+        return tuple(group_in(one) for one in found["SecurityGroups"])
+
+    def create_group(self, **request: Any) -> str | None:
+        """Its id; None where the VPC has one of this name already."""
+        with edge(f"making the security group {request['GroupName']}", changes=True):
+            try:
+                return str(self.client("ec2").calls.create_security_group(**request)["GroupId"])
+            except Exception as error:
+                if code_of(error) == "InvalidGroup.Duplicate":
+                    return None
+                raise
+
+    def admit(self, group: str, permissions: Sequence[Mapping[str, Any]]) -> None:
+        with (
+            edge(f"letting clients into {group}", changes=True),
+            _absent_is_fine("InvalidPermission.Duplicate"),
+        ):
+            self.client("ec2").calls.authorize_security_group_ingress(GroupId=group, IpPermissions=list(permissions))
+
+    def delete_group(self, id: str) -> bool:
+        """False while something still uses it."""
+        with edge(f"deleting the security group {id}", changes=True), _absent_is_fine("InvalidGroup.NotFound"):
+            try:
+                self.client("ec2").calls.delete_security_group(GroupId=id)
+            except Exception as error:
+                if code_of(error) == "DependencyViolation":
+                    return False
+                raise
+        return True
+
+    # -- images, types, output ----------------------------------------------------------------------------------------
+
+    def image(self, parameter: str) -> Image:
+        """The image that a public parameter names right now."""
+        id = self.parameter(parameter, secret=False)
+        if id is None:
+            raise Denied(f"there is no parameter {parameter} in {self.region}: name another as aws.machine_image")
+        with edge(f"looking at the machine image {id}"):
+            found = self.client("ec2").reads.describe_images(ImageIds=[id])["Images"]
+        if not found:
+            raise Denied(f"there is no machine image {id} in {self.region}, of which {parameter} speaks")
+        root = str(found[0].get("RootDeviceName") or "/dev/xvda")
+        volumes = {one.get("DeviceName"): one.get("Ebs", {}) for one in found[0].get("BlockDeviceMappings", ())}
+        return Image(id, root, int(volumes.get(root, {}).get("VolumeSize") or 0))
+
+    def hardware(self, types: Sequence[str]) -> Mapping[str, tuple[int, int]]:
+        """CPU cores and bytes of memory, by type."""
+        with edge(f"looking at {', '.join(types)}"):
+            answer = self.client("ec2").reads.describe_instance_types(InstanceTypes=list(types))
+        return {
+            one["InstanceType"]: (one["VCpuInfo"]["DefaultVCpus"], one["MemoryInfo"]["SizeInMiB"] << 20)
+            for one in answer["InstanceTypes"]
+        }
+
+    def console(self, id: str) -> str:
+        """What the machine wrote to its console; empty for one that is not there."""
+        with edge(f"reading the console of {id}"):
+            try:
+                return str(self.client("ec2").reads.get_console_output(InstanceId=id).get("Output") or "")
+            except Exception as error:
+                if code_of(error).startswith("InvalidInstanceID"):
+                    return ""
+                raise
+
+    # -- parameters ---------------------------------------------------------------------------------------------------
+
+    def parameter(self, name: str, *, secret: bool = True) -> str | None:
+        with edge(f"reading the parameter {name}"):
+            try:
+                answer = self.client("ssm").reads.get_parameter(Name=name, WithDecryption=secret)
+            except Exception as error:
+                if code_of(error) == "ParameterNotFound":
+                    return None
+                raise
+        return str(answer["Parameter"]["Value"])
+
+    def parameters_below(self, folder: str) -> Mapping[str, str]:
+        """Names and values."""
+        with edge(f"reading the parameters below {folder}"):
+            pages = self.client("ssm").reads.get_paginator("get_parameters_by_path")
+            found = pages.paginate(Path=folder, WithDecryption=True)
+            return {one["Name"]: one["Value"] for page in found for one in page["Parameters"]}
+
+    def create_parameter(self, **request: Any) -> bool:
+        """False where there is one already."""
+        with edge(f"storing the parameter {request['Name']}", changes=True):
+            try:
+                self.client("ssm").calls.put_parameter(**request, Overwrite=False)
+            except Exception as error:
+                if code_of(error) == "ParameterAlreadyExists":
+                    return False
+                raise
+        return True
+
+    def delete_parameter(self, name: str) -> None:
+        with edge(f"deleting the parameter {name}", changes=True), _absent_is_fine("ParameterNotFound"):
+            self.client("ssm").calls.delete_parameter(Name=name)
+
+
+def tagged_with(key: str, *values: str) -> dict[str, Any]:
+    """A filter."""
+    return {"Name": f"tag:{key}", "Values": list(values)}
+
+
+def of_deployment(deployment: Deployment) -> tuple[dict[str, Any], ...]:
+    """The filters that leave what belongs to one deployment."""
+    return tagged_with(DEPLOYMENT, deployment.id), tagged_with(LINEAGE, deployment.lineage)
+
+
+class _absent_is_fine:
+    """Around the removal of something: that it is gone already is success."""
+
+    def __init__(self, code: str) -> None:
+        self._code = code
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> bool:
+        return isinstance(error, Exception) and self._code in code_of(error)

@@ -1,0 +1,47 @@
+"""How a deployment goes: marked, machines terminated and seen terminated, what they used, the launch template last.
+
+The mark is on the launch template and on the machines before anything is removed. Whoever comes after a crash sees that
+it is to go, and as long as the template is there knows that parts may be left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from drivers.aws.ec2 import names
+from drivers.aws.ec2.keys import Keys
+from drivers.aws.ec2.platform import Platform
+from drivers.aws.ec2.standing import alive, deleting, ours
+from drivers.aws.ec2.things import Machine, Template
+from drivers.aws.tags import is_ours
+from drivers.base import Deployment, Observation, Phase
+
+
+def mark(platform: Platform, template: Template | None, machines: Sequence[Machine]) -> None:
+    """Say on the platform that it is to go."""
+    things: list[Template | Machine] = [*alive(machines)]
+    if template is not None:
+        things.append(template)
+    unmarked = [thing.id for thing in things if names.DELETING not in thing.tags]
+    if unmarked:
+        platform.tag(unmarked, {names.DELETING: "true"})
+
+
+def terminate(platform: Platform, machines: Sequence[Machine]) -> Observation | None:
+    """Ask for the machines' end; None when all were seen to have ended."""
+    left = alive(machines)
+    asked = [machine.id for machine in left if machine.state != "shutting-down"]
+    if asked:
+        platform.terminate(asked)
+    return deleting("the machine is going") if left else None
+
+
+def remove_rest(platform: Platform, deployment: Deployment, keys: Keys) -> Observation:
+    """Security group, key and launch template, once no machine is left. ABSENT when all of them are gone."""
+    for group in platform.groups(deployment.name):
+        if is_ours(group.tags, deployment) and not platform.delete_group(group.id):
+            return deleting("something still uses its security group")
+    keys.forget(deployment, platform)
+    if ours(platform.template(deployment.name), deployment) is not None:
+        platform.delete_template(deployment.name)
+    return Observation(phase=Phase.ABSENT)

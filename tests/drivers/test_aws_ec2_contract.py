@@ -1,0 +1,19 @@
+"""EC2 owes what every driver owes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.drivers.contract import DriverContract
+from tests.drivers.ec2s import Ec2s
+
+
+class TestEc2(DriverContract):
+    @pytest.fixture
+    def harness(self, tmp_path: Path) -> Iterator[Ec2s]:
+        platform = Ec2s(tmp_path)
+        yield platform
+        platform.cloud.reset()
