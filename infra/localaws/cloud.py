@@ -133,6 +133,7 @@ class Cloud:
             "forget-calls": self.journal.clear,
             "books": lambda: [_as_json(entry) for entry in self.books()],
             "everything": lambda: [_as_json(entry) for entry in self._everything()],
+            "containers": lambda: list(self.containers.keys()),
             "baseline": self.baseline,
             "reset": self.reset,
         }

@@ -56,6 +56,10 @@ class Containers(Protocol):
         """End it; nothing where there is none."""
         ...
 
+    def keys(self) -> tuple[str, ...]:
+        """Those that were started and not stopped."""
+        ...
+
     def await_started(self, timeout_s: float) -> None:
         """Return when none is STARTING any more, or after so much real time."""
         ...
@@ -103,6 +107,9 @@ class Echo:
 
     def stop(self, key: str) -> None:
         self._running.pop(key, None)
+
+    def keys(self) -> tuple[str, ...]:
+        return tuple(self._running)
 
     def await_started(self, timeout_s: float) -> None:
         """They start at once."""

@@ -105,6 +105,10 @@ class Aws(ABC):
         """What all of that costs."""
         return round(sum(entry.usd_per_hour for entry in self.books()), 4)
 
+    def containers(self) -> tuple[str, ...]:
+        """The containers that run, by keys that begin with the region and the endpoint's or component's name."""
+        return tuple(self.perform("containers"))
+
     def baseline(self) -> None:
         """What exists now belongs to the operator (roles, networks): the books do not tell of it."""
         self.perform("baseline")

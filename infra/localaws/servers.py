@@ -132,6 +132,9 @@ class Servers:
         if server is not None:
             server.end()
 
+    def keys(self) -> tuple[str, ...]:
+        return tuple(self._running)
+
     def await_started(self, timeout_s: float) -> None:
         limit = time.monotonic() + timeout_s
         while time.monotonic() < limit:

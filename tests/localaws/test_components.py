@@ -72,6 +72,7 @@ def test_instances_follow_the_copies_down_to_none(hosted: LocalAws, sagemaker: A
         assert copies(sagemaker) == ("InService", count, count)
         assert instances(sagemaker) == count
         assert (hosted.usd_per_hour() > 0) is (count > 0)
+        assert len(hosted.containers()) == (1 if count else 0)
 
 
 def test_copies_that_cannot_be_placed_are_not_there(hosted: LocalAws, sagemaker: Any) -> None:
@@ -116,6 +117,7 @@ def test_update_to_a_container_that_breaks_leaves_the_old_one(hosted: LocalAws, 
     said = described(sagemaker)
     assert (said["Specification"]["ModelName"], said["InferenceComponentStatus"]) == ("m1", "InService")
     assert "health check" in said["FailureReason"]
+    assert len(hosted.containers()) == 1
     assert ask(hosted, IC)[0] == 200
 
 
@@ -125,6 +127,7 @@ def test_endpoint_goes_after_its_components(hosted: LocalAws, sagemaker: Any) ->
     assert "inference components" in refusal(sagemaker.delete_endpoint, EndpointName="e1")
     sagemaker.delete_inference_component(InferenceComponentName="ic1")
     hosted.advance(60)
+    assert hosted.containers() == ()
     assert refusal(sagemaker.describe_inference_component, InferenceComponentName="ic1").startswith("Could not find")
     sagemaker.delete_endpoint(EndpointName="e1")
     hosted.advance(60)

@@ -81,6 +81,10 @@ def test_token_is_for_its_region_only(served: LocalAws) -> None:
     assert (status, answer["message"]) == (400, "Endpoint e1 of account 123456789012 not found.")
 
 
+def test_name_in_the_url_is_matched_with_its_case(served: LocalAws) -> None:
+    assert ask(served, LLM.replace("e1", "E1"))[0] == 400
+
+
 def test_endpoint_that_is_not_in_service_is_not_found(cloud: LocalAws, sagemaker: Any) -> None:
     make_endpoint(sagemaker)
     assert ask(cloud)[0] == 400

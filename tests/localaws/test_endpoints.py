@@ -173,6 +173,48 @@ def test_container_that_fails_its_health_check_fails_the_endpoint(cloud: LocalAw
     )
 
 
+def test_what_failed_leaves_nothing_running_and_can_be_made_anew(cloud: LocalAws, sagemaker: Any) -> None:
+    make_model(sagemaker, "m1", BAD="yes")
+    cloud.break_containers("BAD")
+    make_endpoint(sagemaker)
+    cloud.advance(300)
+    assert (status(sagemaker), cloud.containers()) == ("Failed", ())
+    sagemaker.delete_endpoint(EndpointName="e1")
+    cloud.advance(60)
+    cloud.break_containers(None)
+    make_endpoint(sagemaker)
+    cloud.advance(300)
+    assert status(sagemaker) == "InService"
+
+
+def test_containers_come_and_go_with_what_serves(cloud: LocalAws, sagemaker: Any) -> None:
+    in_service(cloud, sagemaker)
+    old = cloud.containers()
+    make_config(sagemaker, "c2")
+    sagemaker.update_endpoint(EndpointName="e1", EndpointConfigName="c2")
+    cloud.advance(300)
+    new = cloud.containers()
+    assert (len(old), len(new)) == (1, 1)
+    assert old != new
+    sagemaker.update_endpoint(EndpointName="e1", EndpointConfigName="c2")
+    cloud.advance(300)
+    assert cloud.containers() == new
+    sagemaker.delete_endpoint(EndpointName="e1")
+    cloud.advance(60)
+    assert cloud.containers() == ()
+
+
+def test_rolled_back_update_leaves_the_old_container_only(cloud: LocalAws, sagemaker: Any) -> None:
+    in_service(cloud, sagemaker)
+    old = cloud.containers()
+    make_model(sagemaker, "n2", BAD="yes")
+    make_config(sagemaker, "c2", "n2")
+    cloud.break_containers("BAD")
+    sagemaker.update_endpoint(EndpointName="e1", EndpointConfigName="c2")
+    cloud.advance(300)
+    assert (described(sagemaker)["EndpointConfigName"], cloud.containers()) == ("c1", old)
+
+
 def test_update_keeps_scaled_counts_if_asked_to(cloud: LocalAws, sagemaker: Any) -> None:
     in_service(cloud, sagemaker)
     wanted = [{"VariantName": VARIANT, "DesiredInstanceCount": 3}]

@@ -49,7 +49,8 @@ def answer_chat(hosting: Hosting, request: Request) -> Answer | None:
 
 def _endpoint(region: Region, name: str) -> Endpoint:
     endpoint = region.endpoints.get(name)
-    if endpoint is None or endpoint.status not in SERVING:
+    # "Case-insensitive in CreateEndpoint, but the case is preserved and must be matched in InvokeEndpoint" (reference)
+    if endpoint is None or endpoint.name != name or endpoint.status not in SERVING:
         raise AwsError("ValidationError", f"Endpoint {name} of account {ACCOUNT} not found.")
     return endpoint
 

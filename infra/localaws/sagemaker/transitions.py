@@ -61,8 +61,6 @@ def _cannot_begin(region: Region, endpoint: Endpoint, change: Change) -> str | N
 def _place_all(hosting: Hosting, variants: Sequence[Variant]) -> str | None:
     for variant in variants:
         if not place(hosting, variant, variant.desired):
-            for placed in variants:
-                placed.placed.clear()
             return NO_CAPACITY
     return None
 
@@ -131,7 +129,8 @@ def _take_over(hosting: Hosting, region: Region, endpoint: Endpoint, change: Cha
 
 def _give_up(hosting: Hosting, region: Region, endpoint: Endpoint, change: Change, reason: str) -> bool:
     """A new endpoint has failed; one that had a fleet goes on with it, and says why."""
-    _stop(hosting, region, endpoint, change.config, change.variants or (), keep=endpoint.config)
+    shared = endpoint.config if endpoint.variants else ""
+    _stop(hosting, region, endpoint, change.config, change.variants or (), keep=shared)
     return _done(hosting, endpoint, Status.IN_SERVICE if endpoint.variants else Status.FAILED, reason)
 
 
@@ -154,7 +153,5 @@ def _stop(
     hosting: Hosting, region: Region, endpoint: Endpoint, config: str, variants: Sequence[Variant], keep: str = ""
 ) -> None:
     """End a fleet's containers, except those that another fleet of the same configuration shares."""
-    for variant in variants:
-        variant.placed.clear()
-        if config != keep:
-            hosting.runs.stop(container_key(region, endpoint, config, variant.name))
+    for variant in variants if config != keep else ():
+        hosting.runs.stop(container_key(region, endpoint, config, variant.name))
