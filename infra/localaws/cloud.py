@@ -133,7 +133,7 @@ class Cloud:
             "forget-calls": self.journal.clear,
             "books": lambda: [_as_json(entry) for entry in self.books()],
             "everything": lambda: [_as_json(entry) for entry in self._everything()],
-            "containers": lambda: list(self.containers.keys()),
+            "containers": self._running,
             "baseline": self.baseline,
             "reset": self.reset,
         }
@@ -156,6 +156,10 @@ class Cloud:
         self.containers.await_started(STARTED_WITHIN_S)
         with self._lock:
             self._settle()
+
+    def _running(self) -> list[str]:
+        self._settle()
+        return list(self.containers.keys())
 
     def books(self) -> tuple[Entry, ...]:
         """Everything that exists and did not at the baseline."""

@@ -136,6 +136,13 @@ def test_reset_forgets_everything(cloud: LocalAws, sagemaker: Any, clients: Clie
     assert clients("ec2").describe_launch_templates()["LaunchTemplates"] == []
 
 
+def test_containers_are_told_as_they_are_now(cloud: LocalAws, sagemaker: Any) -> None:
+    """Nothing was called since the creation was due."""
+    cloud.latencies(create_s=0)
+    make_endpoint(sagemaker)
+    assert cloud.containers() == ("us-east-1/e1/c1/AllTraffic",)
+
+
 def test_back_door_says_what_it_does_not_have(cloud: LocalAws) -> None:
     with pytest.raises(KeyError, match="the back door has no refill"):
         cloud.perform("refill")
