@@ -43,7 +43,11 @@ class Cloud:
         self.overlays: tuple[Overlay, ...] = tuple(part(around) for part in PARTS)
         self._operations = {key: one for overlay in self.overlays for key, one in overlay.operations().items()}
         self._at_start: frozenset[tuple[str, str, str]] = frozenset()
-        self._verbs = self._own_verbs() | {name: v for overlay in self.overlays for name, v in overlay.verbs().items()}
+        theirs = {name: verb for overlay in self.overlays for name, verb in overlay.verbs().items()}
+        self._verbs: dict[str, Verb] = {
+            name: self._at_once(verb) for name, verb in (self._own_verbs() | theirs).items()
+        }
+        self._verbs["advance"] = self.advance  # waits for real containers: not under the lock
         self.reset()
 
     # -- what comes in ------------------------------------------------------------------------------------------------
@@ -122,7 +126,7 @@ class Cloud:
         return self._verbs[name](**arguments)
 
     def _own_verbs(self) -> dict[str, Verb]:
-        locked: dict[str, Verb] = {
+        verbs: dict[str, Verb] = {
             "script": lambda kind, **given: self.faults.script(Fault(Kind(kind), **given)),
             "clear-faults": self.faults.clear,
             "latencies": self.latencies.set,
@@ -133,17 +137,20 @@ class Cloud:
             "forget-calls": self.journal.clear,
             "books": lambda: [_as_json(entry) for entry in self.books()],
             "everything": lambda: [_as_json(entry) for entry in self._everything()],
-            "containers": self._running,
+            "containers": lambda: list(self.containers.keys()),
             "baseline": self.baseline,
             "reset": self.reset,
         }
         if isinstance(self.containers, Echo):
-            locked["break-containers"] = self.containers.break_containers
-        return {name: self._under_lock(verb) for name, verb in locked.items()} | {"advance": self.advance}
+            verbs["break-containers"] = self.containers.break_containers
+        return verbs
 
-    def _under_lock(self, verb: Verb) -> Verb:
+    def _at_once(self, verb: Verb) -> Verb:
+        """The verb, after everything that is due, with no call between."""
+
         def performed(**arguments: Any) -> Any:
             with self._lock:
+                self._settle()
                 return verb(**arguments)
 
         return performed
@@ -156,10 +163,6 @@ class Cloud:
         self.containers.await_started(STARTED_WITHIN_S)
         with self._lock:
             self._settle()
-
-    def _running(self) -> list[str]:
-        self._settle()
-        return list(self.containers.keys())
 
     def books(self) -> tuple[Entry, ...]:
         """Everything that exists and did not at the baseline."""
