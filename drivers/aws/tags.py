@@ -17,6 +17,8 @@ from drivers.values import pairs
 
 LINEAGE, DEPLOYMENT, SPEC = "cmr:lineage", "cmr:deployment", "cmr:spec"
 _NAME, _PIECE = "cmr:name", "cmr:spec-"
+SPARE = 4
+"""Tags that a platform may add to these, for what it has to remember of a thing."""
 _LONGEST, _MOST = 256, 40
 _MOST_TEXT = 1 << 16
 
@@ -33,9 +35,10 @@ def tags_of(deployment: Deployment) -> dict[str, str]:
             raise Rejected(f"cloud.tags: the key '{key}' is not free: keys that begin with cmr: or aws: are taken")
     if "cloud.name" in deployment.spec.options:
         asked["Name"] = deployment.spec.options["cloud.name"]
-    if len(own) + len(asked) > 50:
+    found = {"Name": deployment.name, **asked, **own}
+    if len(found) > 50 - SPARE:
         raise Rejected("cloud.tags: AWS allows 50 tags on one thing, and ours are among them; name fewer")
-    return {"Name": deployment.name, **asked, **own}
+    return found
 
 
 def as_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
