@@ -28,8 +28,8 @@ def test_the_registry_and_the_catalogue_agree_on_what_is_available() -> None:
 
 
 def test_a_platform_without_a_driver_says_so() -> None:
-    with pytest.raises(Rejected, match="aws-sagemaker is known, but its driver is not part of this release"):
-        registry.constructor("aws-sagemaker")
+    with pytest.raises(Rejected, match="gcp-vertex is known, but its driver is not part of this release"):
+        registry.constructor("gcp-vertex")
     with pytest.raises(Rejected, match="there is no platform azure; known are llamacpp,"):
         registry.create("azure")
     assert registry.absence("llamacpp") == ""

@@ -1,0 +1,1 @@
+"""SageMaker's real-time endpoints as a platform: model → endpoint configuration → endpoint, each known by its name."""

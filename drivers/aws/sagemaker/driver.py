@@ -1,0 +1,251 @@
+"""SageMaker real-time endpoints as a platform: the driver's contract, kept with names that collide and tags.
+
+Every method looks first, and what it finds decides. Whatever takes time is AWS's: a create or an update is one step,
+and the next call takes the next one. READY means that the model answered a completion at the URL that clients get.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from drivers.aws import check
+from drivers.aws.clients import Clients
+from drivers.aws.place import CREDENTIALS, REGION, Place, known_places, place_of
+from drivers.aws.sagemaker import logs, names, owned, phases, pieces, preflight, readiness, removal, requests, updating
+from drivers.aws.sagemaker.api import Api
+from drivers.aws.sagemaker.facts import Component, Seen
+from drivers.aws.sagemaker.looking import Looking
+from drivers.aws.sagemaker.options import PLATFORM, is_elastic
+from drivers.aws.sagemaker.phases import ANSWERED, TRIED, Standing
+from drivers.aws.sagemaker.scaling import Scaler
+from drivers.aws.settings import AwsSettings
+from drivers.aws.tags import is_ours
+from drivers.aws.tokens import mint
+from drivers.base import Capabilities, Deployment, Finding, Look, ModelSpec, Observation, Phase, Token
+from drivers.errors import Taken
+
+TOKEN_S = 3600
+"""How long a client's token is good for, in seconds; it ends earlier where the credentials do."""
+
+
+class SageMakerDriver:
+    """The platform `aws-sagemaker`."""
+
+    name = PLATFORM
+    capabilities = Capabilities(
+        updatable=frozenset(
+            {
+                "context_size", "runtime_flags", "cloud.accelerator", "cloud.accelerator-memory",
+                "cloud.autoscale-metric", "cloud.autoscale-target", "cloud.disk-size", "cloud.health-prompt",
+                "cloud.idle-timeout", "cloud.image", "cloud.instance-type", "cloud.kms-key", "cloud.model-revision",
+                "cloud.name", "cloud.quantization", "cloud.replicas", "cloud.role", "cloud.scale-down-delay",
+                "cloud.scale-up-delay", "cloud.tags", "aws.inference-ami-version", "aws.update-policy",
+            }
+        ),
+        billable=True,
+        settle_s=240.0,
+        delete_again_s=15.0,
+        startup_timeout_s=3600.0,
+        degraded_grace_s=120.0,
+    )  # fmt: skip
+
+    def __init__(self, *, settings: AwsSettings, clients: Clients, clock: Callable[[], datetime]) -> None:
+        self._settings, self._clients, self._clock = settings, clients, clock
+        self._looking = Looking(clock)
+
+    def check(self, spec: ModelSpec) -> tuple[Finding, ...]:
+        """See `Driver.check`."""
+        return check.check(spec, PLATFORM, self._settings)
+
+    def observe(self, deployment: Deployment) -> Observation:
+        """What SageMaker says of the endpoint by its name, and what it answers where it never did."""
+        place = place_of(deployment, self._settings)
+        api = self._api(place)
+        seen = api.endpoint(deployment.name)
+        component = api.component(deployment.name) if seen is not None and is_elastic(deployment.spec) else None
+        return self._observed(deployment, api, seen, component)
+
+    def observe_many(self, deployments: Sequence[Deployment]) -> Mapping[str, Observation]:
+        """One search for a hundred endpoints; only what is on its way, or never answered, is asked for one by one."""
+        by_place: dict[Place, list[Deployment]] = {}
+        for deployment in deployments:
+            by_place.setdefault(place_of(deployment, self._settings), []).append(deployment)
+        seen: dict[str, Observation] = {}
+        for place, own in by_place.items():
+            seen |= self._looking.many(self._api(place), own, self.observe, self._answer)
+        return seen
+
+    def create(self, deployment: Deployment) -> Observation:
+        """Make the next missing parts: model, configuration, endpoint; for one that scales to zero, the component at
+        last, when the endpoint is there. Raises Denied where the settings name no role."""
+        check.refuse(deployment.spec, PLATFORM, self._settings)
+        place = place_of(deployment, self._settings)
+        self._clients.guard_account(place, deployment.spec.options)
+        api = self._api(place)
+        revision = names.revision(deployment)
+        wanted = requests.parts(deployment, revision, self._settings, api.region)
+        seen = api.endpoint(deployment.name)
+        if seen is None:
+            api.make("model", wanted.model, deployment)
+            api.make("endpoint_config", wanted.config, deployment)
+            api.make("endpoint", wanted.endpoint, deployment)
+            return Observation(
+                phase=Phase.CREATING,
+                detail="AWS is starting the instances and the container",
+                handle=self._handle(deployment, place, api),
+                look_again_s=15.0,
+            )
+        if not is_ours(seen.tags, deployment):
+            raise Taken(f"creating {deployment.name}: an endpoint of that name is not ours; it was left alone")
+        if not is_elastic(deployment.spec):
+            return self._observed(deployment, api, seen, None)
+        return self._complete(deployment, place, api, seen)
+
+    def update(self, deployment: Deployment) -> Observation:
+        """Take the next step towards the spec; see `updating`. What AWS gave up is not asked for again."""
+        check.refuse(deployment.spec, PLATFORM, self._settings)
+        place = place_of(deployment, self._settings)
+        self._clients.guard_account(place, deployment.spec.options)
+        api = self._api(place)
+        seen = api.endpoint(deployment.name)
+        if seen is not None and not is_ours(seen.tags, deployment):
+            raise Taken(
+                f"updating {deployment.name}: the endpoint of that name is not ours any more; it was left alone"
+            )
+        if seen is None or phases.standing(deployment, seen).phase is not Phase.READY or seen.status != "InService":
+            return self.observe(deployment)
+        aim = updating.step(api, self._scaler(place), deployment, seen, self._settings)
+        if aim is None:
+            return self.observe(_without_trial(deployment))
+        return Observation(
+            phase=Phase.CREATING,
+            detail="the update is under way",
+            endpoint=readiness.endpoint(deployment, self._base(place)),
+            handle=dict(self._handle(deployment, place, api)) | {TRIED: aim.text()},
+            look_again_s=15.0,
+        )
+
+    def delete(self, deployment: Deployment) -> Observation:
+        """Ask for the removal of the next part, in the order of `removal`; ABSENT when all were seen gone."""
+        place = place_of(deployment, self._settings)
+        self._clients.guard_account(place, deployment.spec.options)
+        api = self._api(place)
+        seen = api.endpoint(deployment.name)
+        if seen is not None and is_ours(seen.tags, deployment):
+            detail = removal.delete_endpoint(api, self._scaler(place), deployment, seen)
+            return Observation(phase=Phase.DELETING, detail=detail, look_again_s=10.0)
+        if removal.delete_rest(api, deployment, keep="" if seen is None else seen.config):
+            return _absent(seen)
+        return Observation(phase=Phase.DELETING, detail="what was around the endpoint is being removed")
+
+    def in_flight(self, deployment: Deployment) -> int | None:
+        """AWS does not tell."""
+        return None
+
+    def owned(self, lineage: str) -> Iterable[Deployment]:
+        """By their tags, in every region and with all credentials that the settings name."""
+        found: dict[str, Deployment] = {}
+        for place in known_places(self._settings):
+            api = self._api(place)
+            things = dict(owned.tagged(self._clients(place, "resourcegroupstaggingapi").reads, lineage))
+            for deployment in owned.deployments(things, api.search(lineage)):
+                found.setdefault(deployment.id, _placed(deployment, self._where(place, api)))
+        return tuple(found.values())
+
+    def logs(self, deployment: Deployment, lines: int = 200) -> Iterable[str]:
+        """The last lines of its containers, from CloudWatch."""
+        place = place_of(deployment, self._settings)
+        return logs.tail(self._clients(place, "logs").reads, deployment, lines)
+
+    def preflight(self) -> Iterable[Look]:
+        """What `reconcile doctor` says of AWS: credentials, region, role, quota."""
+        return tuple(preflight.looks(known_places(self._settings)[0], self._clients, self._settings))
+
+    def token(self, deployment: Deployment) -> Token:
+        """A token for the endpoint's URL, made here from the credentials; nothing is asked."""
+        place = place_of(deployment, self._settings)
+        text = mint(self._clients.credentials(place), "sagemaker", self._clients.region(place), expires_s=TOKEN_S)
+        return Token(text, self._clock() + timedelta(seconds=TOKEN_S))
+
+    def _complete(self, deployment: Deployment, place: Place, api: Api, seen: Seen) -> Observation:
+        component = api.component(deployment.name)
+        if component is None and phases.standing(deployment, seen).phase is Phase.READY:
+            api.make("inference_component", requests.component(deployment, seen.config), deployment)
+            detail = "AWS is starting the container"
+            handle = self._handle(deployment, place, api)
+            return Observation(phase=Phase.CREATING, detail=detail, handle=handle, look_again_s=15.0)
+        return self._observed(deployment, api, seen, component)
+
+    def _observed(
+        self, deployment: Deployment, api: Api, seen: Seen | None, component: Component | None
+    ) -> Observation:
+        if seen is None or not is_ours(seen.tags, deployment):
+            if pieces.remains(api, deployment):
+                # FAILED asks for another delete at once: nothing of it goes by itself.
+                return Observation(phase=Phase.FAILED, detail="the endpoint is gone, and what was around it is not")
+            return _absent(seen)
+        if is_elastic(deployment.spec):
+            return self._answer(deployment, phases.with_component(deployment, seen, component))
+        return self._answer(deployment, phases.standing(deployment, seen))
+
+    def _answer(self, deployment: Deployment, about: Standing) -> Observation:
+        """A standing as an observation. One that serves is believed when it answered here before; else it is asked."""
+        place = place_of(deployment, self._settings)
+        handle = dict(self._handle(deployment, place, self._api(place)))
+        endpoint = readiness.endpoint(deployment, self._base(place)) if about.serves else None
+        seen = Observation(
+            phase=about.phase,
+            detail=about.detail,
+            endpoint=endpoint,
+            handle=handle,
+            look_again_s=about.look_again_s,
+            spec_digest=about.digest,
+        )
+        if about.phase is not Phase.READY or handle.get(ANSWERED) == about.serves:
+            return seen
+        answer = readiness.answers(
+            deployment,
+            self._base(place),
+            self._clients.credentials(place),
+            self._clients.region(place),
+            self._settings.answer_timeout_s,
+        )
+        if not answer.ok:
+            detail = readiness.missing(answer)
+            return Observation(phase=Phase.CREATING, detail=detail, handle=handle, look_again_s=10.0)
+        return Observation(
+            phase=Phase.READY, endpoint=endpoint, handle=handle | {ANSWERED: about.serves}, spec_digest=about.digest
+        )
+
+    def _api(self, place: Place) -> Api:
+        return Api(self._clients(place, "sagemaker"))
+
+    def _scaler(self, place: Place) -> Scaler:
+        return Scaler(self._clients(place, "application-autoscaling"), self._clients(place, "cloudwatch"))
+
+    def _base(self, place: Place) -> str:
+        return str(self._clients(place, "sagemaker-runtime").reads.meta.endpoint_url)
+
+    def _handle(self, deployment: Deployment, place: Place, api: Api) -> Mapping[str, str]:
+        return dict(deployment.handle) | self._where(place, api)
+
+    def _where(self, place: Place, api: Api) -> dict[str, str]:
+        return {REGION: api.region, CREDENTIALS: place.credentials}
+
+
+def _absent(seen: Seen | None) -> Observation:
+    """Nothing of ours; `seen` is an endpoint that stands in its place."""
+    if seen is None:
+        return Observation(phase=Phase.ABSENT)
+    return Observation(phase=Phase.ABSENT, detail=f"endpoint {seen.name} is there without our tags", foreign=True)
+
+
+def _without_trial(deployment: Deployment) -> Deployment:
+    """What was asked for is there: should it be asked for once more, some other day, it is not held against it."""
+    return _placed(deployment, {key: value for key, value in deployment.handle.items() if key != TRIED})
+
+
+def _placed(deployment: Deployment, handle: Mapping[str, str]) -> Deployment:
+    return replace(deployment, handle=handle)
