@@ -26,6 +26,8 @@ from reconciler.ports import Outputs, Ports, Services
 from state.record import Append, Change, DropDeployment, DropOutput, Intent, PutDeployment, PutOutput
 from state.store import Lease, Store
 
+VARIABLES = ("CMR_CRASH_AT", "CMR_STOP_AT", "CMR_POINTS")
+"""The environment's words for it. `wiring.py` looks here as soon as a variable of ours is set at all."""
 CRASHED = 137
 """The exit status, as a shell reports one that was killed."""
 
@@ -48,7 +50,7 @@ class Mark(NamedTuple):
 def around(environment: Mapping[str, str], store: Store, ports: Ports) -> tuple[Store, Ports]:
     """The store and the ports with the points that the environment asks for around them; as they are where it asks for
     none. Raises Misnamed."""
-    asked = [environment.get(name, "") for name in ("CMR_CRASH_AT", "CMR_STOP_AT", "CMR_POINTS")]
+    asked = [environment.get(name, "") for name in VARIABLES]
     if not any(asked):
         return store, ports
     points = _points(*asked)

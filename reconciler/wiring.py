@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
 AWS = "aws-"
 """How the names of AWS's platforms begin."""
-CRASH_VARIABLES = ("CMR_CRASH_AT", "CMR_STOP_AT", "CMR_POINTS")
-"""Whoever sets one of them tests what a crash leaves behind: see `crashpoints.py`."""
 
 
 def holder() -> str:
@@ -254,7 +252,7 @@ def build_engine(
         pool=ThreadPool(),
         random_bytes=os.urandom,
     )
-    if any(name in launch.environment for name in CRASH_VARIABLES):
+    if any(name.startswith("CMR_") for name in launch.environment):  # else nobody asks, and nobody pays for it
         from reconciler.crashpoints import around
 
         store, ports = around(launch.environment, store, ports)

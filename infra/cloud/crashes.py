@@ -7,6 +7,7 @@ the lab, the world of the platform. `Way` is how the reconciler runs: as one com
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -16,9 +17,11 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from infra.cloud import docker
 from infra.cloud.driver import PLATFORM
 from infra.cloud.loopback import TIMING, LoopbackCloud
 from infra.lab import Lab, wait_for
+from reconciler.settings import MIN_LEASE_TTL_S
 from state.open import open_store
 from state.record import Recorded
 from state.store import StateError
@@ -26,13 +29,33 @@ from state.store import StateError
 PROJECT = "crash"
 CHOICE = {"model": "ai/smollm2", "context_size": 1024, "x-cloud-options": [f"cloud.platform={PLATFORM}"]}
 """What a model says; `rest` says it all the time, and must never be touched."""
-CHANGES: Mapping[str, tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]] = {
-    "create": (None, CHOICE),
-    "update": (CHOICE, CHOICE | {"context_size": 2048}),
-    "replace": (CHOICE, CHOICE | {"runtime_flags": ["--temp", "0.5"]}),
-    "remove": (CHOICE, None),
+RENEWED_AFTER_S = 18.0
+"""By then the shortest lease that can be set has been renewed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What the file says of the model `llm` before and after; None for nothing."""
+
+    before: Mapping[str, Any] | None = None
+    after: Mapping[str, Any] | None = None
+    roll_out: bool = False
+    """Whether the service runs in a container, which is made anew when its values changed."""
+    create_s: float = 0.0
+    """How long the platform takes for it."""
+    only: tuple[str, ...] = ()
+    """The effects that it is about; without any, all of them."""
+
+
+_ANOTHER = CHOICE | {"runtime_flags": ["--temp", "0.5"]}
+CHANGES: Mapping[str, Change] = {
+    "create": Change(after=CHOICE),
+    "update": Change(before=CHOICE, after=CHOICE | {"context_size": 2048}),
+    "replace": Change(before=CHOICE, after=_ANOTHER),
+    "remove": Change(before=CHOICE),
+    "roll-out": Change(before=CHOICE, after=_ANOTHER, roll_out=True),
+    "wait": Change(after=CHOICE, create_s=RENEWED_AFTER_S, only=("renew",)),
 }
-"""By name, what the file says of the model `llm` before and after; None for nothing."""
 
 
 class Way(Enum):
@@ -55,20 +78,26 @@ class CrashLab:
 
     def __init__(self, folder: Path, environment: Mapping[str, str], change: str) -> None:
         self._folder, self._kept = folder / change, folder / f"{change}-kept"
-        self._before, self._after = CHANGES[change]
-        self.lab = Lab(self._folder, environment, settings={"timing": TIMING})
+        self._change = CHANGES[change]
+        self._after = self._change.after
+        timing = TIMING | ({"lease_ttl": f"{MIN_LEASE_TTL_S}s"} if "renew" in self._change.only else {})
+        self.lab = Lab(self._folder, environment, settings={"timing": timing}, roll_out=self._change.roll_out)
         self.cloud = LoopbackCloud(self.lab)
+        if self._change.roll_out:
+            path = docker.install(str(self._folder))
+            self.lab.environment["PATH"] = os.pathsep.join((path, self.lab.environment["PATH"]))
         self._quiet = dict(self.lab.environment)
         self._prepare()
 
     def _prepare(self) -> None:
         """Everything as before the change, and the change committed."""
         self.lab.git("init", "--quiet", "--initial-branch=main")
-        self._write(self._before)
-        self.recover(Way.ONCE, self._before)
+        self._write(self._change.before)
+        self.recover(Way.ONCE)
         self._write(self._after)
         shutil.copytree(self._folder, self._kept, symlinks=True)
         self.cloud.keep()
+        self.cloud.latencies(create_s=self._change.create_s, delete_s=0.0)
 
     def begin(self) -> None:
         """Back to the moment before the change is acted upon."""
@@ -77,11 +106,12 @@ class CrashLab:
         self.cloud.restore()
 
     def trace(self, way: Way) -> tuple[str, ...]:
-        """The points that this change passes when nothing happens, each with its number: `before-rename:2`."""
+        """The points that this change is about and passes when nothing happens, numbered: `before-rename:2`."""
         self.begin()
         file = self._folder / "points"
         self.run(way, CMR_POINTS=str(file))
-        return tuple(file.read_text(encoding="ascii").split())
+        points, only = file.read_text(encoding="ascii").split(), self._change.only
+        return tuple(point for point in points if not only or _effect(point) in only)
 
     def run(self, way: Way, **variables: str) -> Ended:
         """Run it with these variables, to its end or until nothing is left to do."""
@@ -98,7 +128,7 @@ class CrashLab:
         finally:
             self.lab.environment = self._quiet
 
-    def recover(self, way: Way, wanted: Mapping[str, Any] | None = None) -> float:
+    def recover(self, way: Way) -> float:
         """Start it again with nobody's help; seconds from the start of the process until all is as it should be.
 
         Raises NotInTime, with what is wrong, and whatever a test cannot go on after.
@@ -117,7 +147,8 @@ class CrashLab:
 
     def command(self) -> tuple[str, ...]:
         """The arguments with which `Way.ONCE` runs."""
-        return ("--config", str(self.lab.configuration), "--yes", "--output", str(self.lab.override))
+        words = ("--config", str(self.lab.configuration), "--yes", "--output", str(self.lab.override))
+        return (*words, "--roll-out") if self._change.roll_out else words
 
     def say(self, said: Mapping[str, Any] | None) -> None:
         """From now on the file says this of the model, committed."""
@@ -151,6 +182,7 @@ class CrashLab:
             if things[model]["spec"] != _fields(said):
                 yield f"{model} is {things[model]['spec']}"
         yield from self._wrong_values(things)
+        yield from self._wrong_container()
         yield from self._wrong_record(things)
 
     def _wrong_values(self, things: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
@@ -163,6 +195,11 @@ class CrashLab:
             override = self.lab.override.read_text(encoding="utf-8") if self.lab.override.exists() else ""
             if (right not in override) or (not right and f"{model.upper()}_URL" in override):
                 yield f"the override file does not say that {model} is at {right or 'no address'}"
+
+    def _wrong_container(self) -> Iterator[str]:
+        wanted, runs_with = self.lab.values(PROJECT, "app"), docker.environment(str(self._folder))
+        if self._change.roll_out and runs_with != wanted:
+            yield f"the service runs with {runs_with}, and its file says {wanted}"
 
     def _wrong_record(self, things: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
         try:
@@ -188,6 +225,11 @@ class CrashLab:
 
     def __exit__(self, *_: object) -> None:
         self.cloud.__exit__(None, None, None)
+
+
+def _effect(point: str) -> str:
+    """`roll-out` of `before-roll-out:1`."""
+    return point.partition("-")[2].partition(":")[0]
 
 
 def _fields(said: Mapping[str, Any]) -> dict[str, str]:

@@ -18,7 +18,7 @@ from reconciler.crashpoints import CRASHED
 pytestmark = [pytest.mark.slow, pytest.mark.host, pytest.mark.timeout(300)]
 
 
-@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("change", [name for name, change in CHANGES.items() if not change.only])
 def test_killed_before_any_effect_the_next_run_finishes_it(tmp_path: Path, change: str) -> None:
     """What lies after an effect lies before the next one, so these are all moments but the last."""
     with CrashLab(tmp_path, os.environ, change) as lab:
@@ -39,6 +39,16 @@ def test_the_service_that_is_killed_is_finished_by_the_next_service(tmp_path: Pa
         lab.recover(Way.SERVICE)
         assert lab.faults() == ()
         assert lab.is_idle(Way.SERVICE)
+
+
+@pytest.mark.parametrize("point", ["before-renew", "after-renew"])
+def test_killed_around_the_renewal_of_its_lease_the_next_run_finishes_it(tmp_path: Path, point: str) -> None:
+    """By a thread of its own, while the platform is at work: a run that was killed so holds nobody up."""
+    with CrashLab(tmp_path, os.environ, "wait") as lab:
+        ended = lab.run(Way.ONCE, CMR_CRASH_AT=point)
+        assert ended.status == CRASHED, ended.said
+        lab.recover(Way.ONCE)
+        assert lab.faults() == ()
 
 
 def test_killed_twice_in_a_row_it_still_finishes(tmp_path: Path) -> None:

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from reconciler import crashpoints
-from reconciler.crashpoints import EFFECTS, POINTS, Misnamed, around
+from reconciler.crashpoints import EFFECTS, POINTS, VARIABLES, Misnamed, around
 from reconciler.engine import Engine
-from reconciler.wiring import CRASH_VARIABLES
 from tests.reconciler.world import LARGE, SMALL, World
 
 
@@ -40,9 +39,9 @@ def test_without_a_variable_nothing_is_around_anything() -> None:
     assert around({"CMR_CRASH_AT": ""}, engine._store, engine._ports)[0] is engine._store
 
 
-def test_the_wiring_knows_every_variable() -> None:
+def test_every_variable_is_explained() -> None:
     assert crashpoints.__doc__ is not None
-    assert all(f"{name}=" in crashpoints.__doc__ for name in CRASH_VARIABLES)
+    assert all(f"{name}=" in crashpoints.__doc__ for name in VARIABLES)
 
 
 def test_a_replacement_passes_its_effects_in_the_order_of_the_protocol(points: Path) -> None:
