@@ -36,7 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from dataclasses import replace
 
-    from reconciler.commands.converge import agreed, engine_for, run_until_done, timeout_s
+    from reconciler.commands.converge import agreed
+    from reconciler.commands.running import engine_for, run_until_done, timeout_s
     from reconciler.desired import Desired
     from reconciler.progress import open_progress
     from reconciler.reading import Pinned

@@ -63,7 +63,7 @@ def _refreshed(arguments: argparse.Namespace, known: Recorded) -> Recorded:
 
 def _print(projects: list[Recorded]) -> None:
     from reconciler.clock import SystemClock
-    from reconciler.commands.converge import rows
+    from reconciler.commands.running import rows
     from reconciler.progress import render_status
     from reconciler.text import clean
 

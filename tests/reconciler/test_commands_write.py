@@ -18,8 +18,8 @@ import pytest
 from drivers.base import Phase
 from drivers.fake import FakeDriver, FakePlatform
 from reconciler.clock import SystemClock
-from reconciler.commands.converge import timeout_s
 from reconciler.commands.project import Mistake
+from reconciler.commands.running import timeout_s
 from reconciler.services import ComposeServices
 from reconciler.wiring import Drivers
 from state.record import PutDeployment, PutModel, PutOutput, PutSource, Recorded
