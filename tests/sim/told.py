@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from reconciler.desired import DesiredModel
 from reconciler.options import Level, Option
 from tests.builders import model_spec, place
+from tests.sim.mishaps import deliver_again, strip_tags
 from tests.sim.scenarios import OTHER, Story, want
 from tests.sim.world import DRIVERS, World
 
@@ -40,7 +41,10 @@ class Deed(NamedTuple):
     pause_s: int
 
 
-DEEDS = ("want", "want", "want", "drop", "rename", "protect", "by hand", "full", "room", "failing", "mended", "broken")
+DEEDS = (
+    *("want", "want", "want", "drop", "rename", "protect", "by hand", "stripped", "full", "room", "failing", "mended"),
+    *("muffled", "heard", "late", "broken"),
+)
 deeds = st.builds(
     Deed,
     st.sampled_from(DEEDS),
@@ -92,6 +96,14 @@ class _Wanted:
                 self.commit()
             case "by hand":
                 world.in_the_console(deed.key)
+            case "stripped":
+                strip_tags(world, deed.key)
+            case "muffled":
+                world.muffled.add(deed.driver)
+            case "heard":
+                world.muffled.discard(deed.driver)
+            case "late":
+                deliver_again(world, deed.key)
             case "full":
                 platform.capacity = len(platform.things)
             case "room":
@@ -105,6 +117,7 @@ class _Wanted:
 
     def end_well(self) -> None:
         """Everybody gets what they ask for in the end. Both models gone at once would wait for a person's word."""
+        self.world.muffled.clear()
         for platform in self.world.platforms.values():
             platform.capacity = None
             platform.failing.clear()
