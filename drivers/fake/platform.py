@@ -53,6 +53,7 @@ class FakePlatform:
     """Model key to why the next deployments of it will fail."""
     port: int | None = None
     """At which the next things answer; None for one of their own each."""
+    next_port: int = 20000
     silent: bool = False
     """The platform does not answer at all."""
     faults: list[tuple[Literal["before", "after"], DriverError]] = field(default_factory=list)
@@ -137,9 +138,10 @@ class FakePlatform:
             raise Exhausted(f"creating {deployment.name}: no capacity at the moment")
         now = self.clock()
         ready_at = now + timedelta(seconds=self.create_s)
-        fails, port = self.failing.get(deployment.model, ""), self.port or 20000 + len(self.journal)
+        fails, port = self.failing.get(deployment.model, ""), self.port or self.next_port
         thing = Thing(replace(deployment, handle={}), ready_at, fails, port=port, made_at=now)
         self.things[id] = thing
+        self.next_port += 1  # never a second time, also when the call that made this one is cut off
         return thing
 
     def _cost(self, thing: Thing) -> float:

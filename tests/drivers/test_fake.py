@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -169,6 +170,26 @@ def test_parts_a_create_that_was_cut_off_is_completed_and_costs_meanwhile(part: 
     harness.driver.create(deployment)
     harness.until(harness.driver.observe, deployment, Phase.READY)
     assert harness.things(deployment) == 1
+
+
+def test_parts_two_things_never_answer_at_one_address() -> None:
+    """Not even where a create was cut off after its first part (a seed of the simulator)."""
+    harness = _Harness(PartsPlatform)
+    platform = harness.platform
+    assert isinstance(platform, PartsPlatform)
+
+    def cut_off(here: str) -> None:
+        if here == "config":
+            raise Ambiguous("timed out")
+
+    for number, between in ((1, cut_off), (2, lambda here: None), (1, lambda here: None)):
+        platform.between = between
+        with suppress(Ambiguous):
+            harness.driver.create(harness.deployment(number))
+    endpoints = {
+        harness.until(harness.driver.observe, harness.deployment(number), Phase.READY).endpoint for number in (1, 2)
+    }
+    assert len(endpoints) == 2
 
 
 def test_parts_a_delete_that_was_cut_off_is_not_absent() -> None:

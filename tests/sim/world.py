@@ -142,7 +142,7 @@ class World:
                 platform.create_s = 20.0
             if isinstance(platform, PartsPlatform):
                 platform.between = self.between
-            platform.journal.extend([("began", "")] * number * 1000)  # addresses of two platforms never meet
+            platform.next_port += number * 1000  # addresses of two platforms never meet
             platform.things[f"stranger-{number}"] = Thing(None, self.true_time())
             platform.strangers.add(f"stranger-{number}")
         self.seen = {name: len(platform.journal) for name, platform in self.platforms.items()}
