@@ -101,10 +101,14 @@ class Drivers:
 
 
 class RuleBook(Mapping[str, Rules]):
-    """What the decision table must know of each platform, found out when first asked; imports no SDK."""
+    """What the decision table must know of each platform, found out when first asked; imports no SDK.
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    It lists the platforms that this host is set up for: those are swept now and then for what nobody remembers. Any
+    other one is asked as soon as a file or the record names it.
+    """
+
+    def __init__(self, settings: Settings, environment: Mapping[str, str]) -> None:
+        self._settings, self._environment = settings, environment
         self._rules: dict[str, Rules] = {}
 
     def __getitem__(self, name: str) -> Rules:
@@ -115,7 +119,13 @@ class RuleBook(Mapping[str, Rules]):
     def __iter__(self) -> Iterator[str]:
         from drivers.registry import names
 
-        return iter(names())
+        return (name for name in names() if not name.startswith(AWS) or self._has_aws)
+
+    @cached_property
+    def _has_aws(self) -> bool:
+        from drivers.aws.settings import has_credentials
+
+        return self._settings.aws is not None or has_credentials(self._environment)
 
     def __len__(self) -> int:
         return len(list(iter(self)))

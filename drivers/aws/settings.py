@@ -10,10 +10,23 @@ from types import MappingProxyType
 from drivers.base import ModelSpec
 from drivers.errors import Denied
 
+CREDENTIAL_VARIABLES = (
+    "AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+)  # fmt: skip
 STANDARD = "default"
 """The entry that is taken where the file names none."""
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+def has_credentials(environment: Mapping[str, str]) -> bool:
+    """Whether this process was given credentials for AWS, as far as that shows without SDK and network; those of
+    an instance's own role do not."""
+    home = Path(environment.get("HOME", "/nonexistent"))
+    files = (environment.get("AWS_SHARED_CREDENTIALS_FILE"), environment.get("AWS_CONFIG_FILE"))
+    places = (*(Path(each) for each in files if each), home / ".aws" / "credentials", home / ".aws" / "config")
+    return any(environment.get(name) for name in CREDENTIAL_VARIABLES) or any(place.is_file() for place in places)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -104,7 +104,7 @@ def _refuse_living(arguments: argparse.Namespace, records: Sequence[DeploymentRe
     from reconciler.wiring import Drivers, RuleBook
 
     settings = settings_from(arguments)
-    rules, drivers = RuleBook(settings), Drivers(settings, os.environ)
+    rules, drivers = RuleBook(settings, os.environ), Drivers(settings, os.environ)
     for record in records:
         if not rules[record.driver].capabilities.local:
             continue

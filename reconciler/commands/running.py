@@ -61,7 +61,7 @@ def engine_for(
             store=store,
             places=lambda project: places,
             manner=Manner(
-                rules=RuleBook(settings),
+                rules=RuleBook(settings, os.environ),
                 policy=settings.policy,
                 holder=holder(),
                 lease_ttl_s=settings.timing.lease_ttl_s,

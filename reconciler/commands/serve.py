@@ -118,7 +118,7 @@ def _follow(project: ProjectSettings, settings: Settings, store: Store, drivers:
         return places_for(settings, loaded, project.output)
 
     manner = Manner(
-        rules=RuleBook(settings),
+        rules=RuleBook(settings, os.environ),
         policy=settings.policy,
         holder=holder(),
         lease_ttl_s=settings.timing.lease_ttl_s,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -85,7 +86,7 @@ def plan_now(context: ProjectContext, *, forced: bool, refresh: bool) -> Plan:
     if refresh:
         known = _refreshed(context, known)
     known = note_wanted(known, {*reading.desired.models, *reading.desired.refused}, now)
-    rules = RuleBook(context.settings)
+    rules = RuleBook(context.settings, os.environ)
     moment = Moment(now=now, rules=rules, removals=Removals.CONFIRMED)
     plan = diff(reading.desired, known, moment, reading.revision)
     return guard(plan, reading.desired, known, context.settings.policy, forced=forced)

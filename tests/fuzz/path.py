@@ -53,7 +53,7 @@ _POLICY = Policy(
     allowed_registries=("docker.io", "huggingface.co"),
     max_models=3,
 )
-_RULES = RuleBook(_SETTINGS)
+_RULES = RuleBook(_SETTINGS, {})
 _KNOWN = (
     recorded(),
     recorded(

@@ -8,11 +8,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
+import pytest
+
+from drivers.aws.settings import has_credentials
 from drivers.base import Driver
 from reconciler.commands.serve import _follow
 from reconciler.daemon import Followed
-from reconciler.settings import ProjectSettings, default_settings
-from reconciler.wiring import Drivers
+from reconciler.settings import ProjectSettings, default_settings, read_settings
+from reconciler.wiring import Drivers, RuleBook
 from state.memory import MemoryStore
 from tests.reconciler.repositories import Repo
 
@@ -63,3 +66,33 @@ def test_a_service_that_is_restarted_with_a_broken_commit_goes_on_from_the_recor
     source = store.load("shop").source
     assert source is not None
     assert source.revision == good
+
+
+@pytest.mark.parametrize(
+    ("environment", "settings", "is_swept"),
+    [
+        ({}, "", False),
+        ({"AWS_DEFAULT_REGION": "us-west-2"}, "", False),
+        ({"AWS_ACCESS_KEY_ID": "key"}, "", True),
+        ({"AWS_PROFILE": "work"}, "", True),
+        ({}, "aws: {region: us-west-2}", True),
+    ],
+)
+def test_only_platforms_that_the_host_is_set_up_for_are_swept(
+    tmp_path: Path, environment: dict[str, str], settings: str, is_swept: bool
+) -> None:
+    """Else a host without any cloud would load SDKs and look for credentials every ten minutes."""
+    environment = environment | {"HOME": str(tmp_path)}
+    rules = RuleBook(read_settings(tmp_path / "reconciler.yaml", settings.encode(), environment), environment)
+    assert ("aws-sagemaker" in list(rules)) is is_swept
+    assert "llamacpp" in list(rules)
+    assert len(rules) == len(list(rules))
+    assert rules["aws-sagemaker"].capabilities.billable, "whatever is named in a file is known"
+
+
+def test_credentials_in_a_file_of_the_users_are_credentials(tmp_path: Path) -> None:
+    environment = {"HOME": str(tmp_path)}
+    assert not has_credentials(environment)
+    (tmp_path / ".aws").mkdir()
+    (tmp_path / ".aws" / "credentials").touch()
+    assert has_credentials(environment)
