@@ -79,6 +79,7 @@ def aws_settings(section: Section, state_dir: Path) -> AwsSettings | None:
         machine_image=section.text("machine_image") or standard.machine_image,
         allowed_images=section.texts("allowed_images"),
         provisioned_throughput=section.boolean("provisioned_throughput", standard.provisioned_throughput),
+        substitute=standard.substitute,  # the service's own, which `wiring` knows
         public=section.boolean("public", standard.public),
         max_replicas=section.integer("max_replicas", standard.max_replicas),
         answer_timeout_s=section.seconds("answer_timeout", standard.answer_timeout_s, least=1),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from threading import Lock
@@ -175,10 +176,11 @@ def _check(settings: Settings, local: LlamaCppSettings, spec: ModelSpec, platfor
 
 
 def aws_settings(settings: Settings) -> AwsSettings:
-    """The operator's settings of AWS, or what holds where there are none."""
+    """The operator's settings of AWS, or what holds where there are none; with the defaults that a driver sees, too."""
     from drivers.aws.settings import AwsSettings
 
-    return settings.aws or AwsSettings(key_root=settings.state_dir / "aws")
+    found = settings.aws or AwsSettings(key_root=settings.state_dir / "aws")
+    return replace(found, substitute=settings.default_options.get("cloud.substitute", found.substitute))
 
 
 def llamacpp_settings(settings: Settings, environment: Mapping[str, str]) -> LlamaCppSettings:

@@ -66,6 +66,8 @@ class AwsSettings:
     """Beginnings of container images that `cloud.image` may name; AWS's own registries need no mention."""
     provisioned_throughput: bool = False
     """Whether a file may ask Bedrock for `cloud.throughput=provisioned:N`, paid for by the hour, used or not."""
+    substitute: str = "never"
+    """`cloud.substitute` where the file says nothing: the service's own default for it."""
     public: bool = False
     """Whether a file may ask for `cloud.visibility=public` or `cloud.public-ip`."""
     max_replicas: int = 4
