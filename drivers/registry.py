@@ -22,6 +22,7 @@ FACTORIES: Mapping[str, str] = MappingProxyType(
         "llamacpp": "drivers.llamacpp.driver:LlamaCppDriver",
         "aws-ec2": "drivers.aws.ec2.driver:Ec2Driver",
         "aws-sagemaker": "drivers.aws.sagemaker.driver:SageMakerDriver",
+        "aws-bedrock": "drivers.aws.bedrock.driver:BedrockDriver",
     }
 )
 """Platform to `module:attribute`, for the drivers that are part of this release."""

@@ -16,7 +16,7 @@ from drivers.errors import Rejected
 from drivers.values import pairs
 
 LINEAGE, DEPLOYMENT, SPEC = "cmr:lineage", "cmr:deployment", "cmr:spec"
-_NAME, _PIECE = "cmr:name", "cmr:spec-"
+_NAME, PIECE = "cmr:name", "cmr:spec-"
 SPARE = 4
 """Tags that a platform may add to these, for what it has to remember of a thing."""
 _LONGEST, _MOST = 256, 40
@@ -88,11 +88,11 @@ def _pieces(spec: ModelSpec) -> dict[str, str]:
         raise Rejected(
             f"the model's options and flags are too long for AWS's tags ({len(text)} characters): shorten them"
         )
-    return {f"{_PIECE}{index:02d}": piece for index, piece in enumerate(pieces)}
+    return {f"{PIECE}{index:02d}": piece for index, piece in enumerate(pieces)}
 
 
 def _spec(tags: Mapping[str, str]) -> ModelSpec | None:
-    packed = "".join(tags[key] for key in sorted(tags) if key.startswith(_PIECE))
+    packed = "".join(tags[key] for key in sorted(tags) if key.startswith(PIECE))
     try:
         inflater = zlib.decompressobj()
         text = inflater.decompress(base64.b64decode(packed, validate=True), _MOST_TEXT)

@@ -63,8 +63,8 @@ def test_describe_lists_every_platform_once() -> None:
     assert list(lines)[: len(registry.names())] == list(registry.names())
     assert lines["llamacpp"].available
     assert lines["llamacpp"].origin == "built in"
-    assert lines["aws-bedrock"].origin == "not part of this release"
-    assert lines["aws-sagemaker"].options > lines["aws-bedrock"].options > 0
+    assert lines["gcp-vertex"].origin == "not part of this release"
+    assert lines["gcp-vertex"].options > lines["aws-bedrock"].options > 0
 
 
 def test_a_plan_may_assume_that_a_cloud_costs_money() -> None:

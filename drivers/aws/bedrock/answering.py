@@ -1,0 +1,72 @@
+"""Whether a model answers at the URL that clients get, with a token like theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from drivers import probe
+from drivers.aws.bedrock.wish import API, MANTLE
+from drivers.aws.clients import Clients
+from drivers.aws.place import Place
+from drivers.aws.settings import AwsSettings
+from drivers.aws.tokens import mint
+from drivers.base import Auth, Deployment, Endpoint
+
+LOOK_S, TOKEN_S = 15.0, 300
+"""Seconds until the next try, and for which a token of a try is good."""
+BUDGET_S = 20.0
+"""For how long one look at many deployments begins new tries."""
+_LONGEST_S = 18.0
+
+
+class Answering:
+    """Asks models for one token each. What was asked in one look at many is not asked twice."""
+
+    def __init__(self, settings: AwsSettings, clients: Clients, clock: Callable[[], datetime]) -> None:
+        self._settings, self._clients, self._clock = settings, clients, clock
+        self._began = clock()
+        self._asked: dict[tuple[Place, str, str, str], probe.Answer] = {}
+
+    def endpoint(self, deployment: Deployment, place: Place, sends: str) -> Endpoint:
+        """Where clients reach the model."""
+        return Endpoint(url=self.url(deployment, place), model_id=sends, auth=Auth.PLATFORM)
+
+    def ask(self, deployment: Deployment, place: Place, sends: str) -> probe.Answer:
+        """What came of a real completion."""
+        url, prompt = self.url(deployment, place), deployment.spec.options.get("cloud.health-prompt", "Hi")
+        key = (place, url, sends, prompt)
+        if key not in self._asked:
+            if (self._clock() - self._began).total_seconds() > BUDGET_S:
+                return probe.Answer(False, "it is asked at the next look")
+            self._asked[key] = probe.complete(
+                url,
+                sends,
+                key=self.token(place, TOKEN_S),
+                prompt=prompt,
+                timeout_s=min(self._settings.answer_timeout_s, _LONGEST_S),
+            )
+        return self._asked[key]
+
+    def listed(self, deployment: Deployment, place: Place) -> frozenset[str]:
+        """The ids that the URL itself lists."""
+        return probe.models(self.url(deployment, place), key=self.token(place, TOKEN_S)).names
+
+    def token(self, place: Place, expires_s: int) -> str:
+        """A bearer token for all of Bedrock in a place."""
+        return mint(self._clients.credentials(place), "bedrock", self._clients.region(place), expires_s=expires_s)
+
+    def url(self, deployment: Deployment, place: Place) -> str:
+        """The base URL: of bedrock-runtime, or of bedrock-mantle where the file asks for it."""
+        client = self._clients(place, "bedrock-runtime")
+        return base_url(client.reads.meta.endpoint_url, client.region, deployment.spec.options.get(API) == MANTLE)
+
+
+def base_url(runtime: str, region: str, mantle: bool) -> str:
+    """From the SDK's own address of bedrock-runtime, which also knows of other partitions and of overrides."""
+    runtime = runtime.rstrip("/")
+    if not mantle:
+        return f"{runtime}/openai/v1/"
+    if runtime == f"https://bedrock-runtime.{region}.amazonaws.com":
+        return f"https://bedrock-mantle.{region}.api.aws/v1/"
+    return f"{runtime}/v1/"

@@ -1,0 +1,195 @@
+"""The driver of `aws-bedrock`: one deployment is a model of AWS's under an id, and at most one thing of ours.
+
+Where nothing is created, the handle alone says that a deployment was asked for: losing it costs nothing, because there
+is nothing that could be left behind. Where something is, its name, its request token and its tags say so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from drivers.aws import check
+from drivers.aws.bedrock import access
+from drivers.aws.bedrock.answering import Answering
+from drivers.aws.bedrock.geography import NOWHERE, Target, target_of
+from drivers.aws.bedrock.imports import REMOVED, Imports
+from drivers.aws.bedrock.looks import looks
+from drivers.aws.bedrock.observing import CREATED, MODE, MODEL, SENDS, YES, View, base, mode_remembered, observed
+from drivers.aws.bedrock.profiles import Profiles
+from drivers.aws.bedrock.shelf import Shelf
+from drivers.aws.bedrock.things import ARN, Kind, Owned, State, mark
+from drivers.aws.bedrock.throughput import Throughputs
+from drivers.aws.bedrock.wish import PLATFORM, Mode, Wish, wish_of
+from drivers.aws.clients import Clients
+from drivers.aws.place import CREDENTIALS, REGION, Place, known_places, place_of
+from drivers.aws.settings import AwsSettings
+from drivers.aws.tags import deployment_from
+from drivers.base import Capabilities, Deployment, Finding, Look, ModelSpec, Observation, Phase, Token
+from drivers.errors import DriverError, Rejected, Taken
+
+TOKEN_S = 3600
+"""Seconds for which a token of `token` is good, unless the credentials it is made from end before."""
+
+
+class BedrockDriver:
+    """Models on Amazon Bedrock."""
+
+    name = PLATFORM
+    capabilities = Capabilities(
+        updatable=frozenset({"cloud.tags", "cloud.name", "cloud.health-prompt", "cloud.account"}),
+        billable=True,
+        # AWS takes no request that was signed more than five minutes ago.
+        settle_s=300.0,
+        startup_timeout_s=4 * 3600.0,  # an import of large weights; a model of AWS's own answers at once
+    )
+
+    def __init__(self, *, settings: AwsSettings, clients: Clients, clock: Callable[[], datetime]) -> None:
+        self._settings, self._clients, self._clock = settings, clients, clock
+        kinds: tuple[Kind, ...] = (Profiles(), Throughputs(), Imports(settings))
+        self._kinds: Mapping[Mode, Kind] = {kind.mode: kind for kind in kinds}
+
+    def check(self, spec: ModelSpec) -> tuple[Finding, ...]:
+        return check.check(spec, PLATFORM, self._settings)
+
+    # -- looking -------------------------------------------------------------------------------------------------------
+
+    def observe(self, deployment: Deployment) -> Observation:
+        return self._look(self._view(deployment))
+
+    def observe_many(self, deployments: Sequence[Deployment]) -> Mapping[str, Observation]:
+        answering = self._answering()
+        shelves: dict[Place, Shelf] = {}
+        return {each.id: self._look_safely(shelves, each, answering) for each in deployments}
+
+    def in_flight(self, deployment: Deployment) -> int | None:
+        return None
+
+    def _look_safely(self, shelves: dict[Place, Shelf], deployment: Deployment, answering: Answering) -> Observation:
+        """One that cannot be looked at hides no other."""
+        try:
+            place = place_of(deployment, self._settings)
+            if place not in shelves:
+                shelves[place] = self._shelf(place)
+            return self._look(View(deployment, place, shelves[place], answering, self._clock()))
+        except DriverError as error:
+            return Observation(phase=Phase.UNKNOWN, detail=str(error))
+
+    def _look(self, view: View) -> Observation:
+        mode = mode_remembered(view.deployment)
+        kind = self._kinds.get(mode)
+        return observed(view, mode, kind.find(view.shelf, view.deployment) if kind is not None else None)
+
+    # -- changing ------------------------------------------------------------------------------------------------------
+
+    def create(self, deployment: Deployment) -> Observation:
+        view, mode = self._prepared(deployment), mode_remembered(deployment)
+        kind = self._kinds.get(mode)
+        if kind is not None:
+            found = self._made(kind, view)
+        elif deployment.handle.get(CREATED) == YES:
+            found = deployment.handle  # the id that clients send was settled when it was first asked for
+        else:
+            wish = wish_of(deployment.spec, self._settings)
+            found = {CREATED: YES, MODEL: wish.model, SENDS: self._target(view, wish).sends}
+        handle = {key: value for key, value in found.items() if key != REMOVED} | base(view, mode)
+        return self._look(self._afresh(view, handle))
+
+    def _made(self, kind: Kind, view: View) -> Mapping[str, str]:
+        """The deployment's own thing, asked for where it is not there; what is known of it already."""
+        deployment = view.deployment
+        seen = kind.find(view.shelf, deployment)
+        if seen.state is State.FOREIGN:
+            raise Taken(f"something else is called {deployment.name} in Bedrock; it was left alone")
+        if seen.state is not State.ABSENT:
+            return {**deployment.handle, ARN: seen.arn}
+        wish = replace(wish_of(deployment.spec, self._settings), mode=kind.mode)
+        kind.make(view.shelf, deployment, self._target(view, wish) if wish.model else NOWHERE)
+        return {}
+
+    def _target(self, view: View, wish: Wish) -> Target:
+        """What answers, once AWS has said that it is there and that this account may use it."""
+        if wish.mantle:
+            listed = view.answering.listed(view.deployment, view.place)
+            if wish.model not in listed:
+                known = ", ".join(sorted(listed)) or "none, or our token was refused"
+                raise Rejected(f"bedrock-mantle lists no model {wish.model} in {view.shelf.region} (it lists {known})")
+            return Target(wish.model, "", "")
+        shelf = view.shelf
+        target = target_of(wish, shelf.region, shelf.models, shelf.profiles(wish.residency), view.now)
+        access.require(shelf, wish.model)
+        return target
+
+    def update(self, deployment: Deployment) -> Observation:
+        view, mode = self._prepared(deployment), mode_remembered(deployment)
+        kind = self._kinds.get(mode)
+        seen = kind.find(view.shelf, deployment) if kind is not None else None
+        if seen is None or seen.state in (State.ABSENT, State.FOREIGN):
+            return self.create(deployment)
+        mark(view.shelf, deployment, seen.arn)
+        return self._look(self._afresh(view, deployment.handle))
+
+    def delete(self, deployment: Deployment) -> Observation:
+        view, mode = self._view(deployment)._replace(ask=False), mode_remembered(deployment)
+        # Also where nothing was created: an update may have made a profile whose answer never came.
+        kind = self._kinds.get(mode, self._kinds[Mode.PROFILE])
+        seen = kind.find(view.shelf, deployment)
+        if seen.state in (State.ABSENT, State.FOREIGN):
+            return Observation(phase=Phase.ABSENT, handle=base(view, mode) | {REMOVED: YES})
+        kind.remove(view.shelf, seen)
+        gone = base(view, kind.mode) | {ARN: seen.arn, REMOVED: YES}
+        return replace(self._look(self._afresh(view, gone)), handle=gone)
+
+    # -- what commands ask for -----------------------------------------------------------------------------------------
+
+    def owned(self, lineage: str) -> Iterable[Deployment]:
+        found: dict[str, Deployment] = {}
+        for place in known_places(self._settings):
+            shelf = self._shelf(place)
+            for kind in self._kinds.values():
+                for thing in kind.owned(shelf):
+                    deployment = _adopted(thing, kind.mode, shelf.region, place)
+                    if deployment is not None and deployment.lineage == lineage:
+                        found.setdefault(deployment.id, deployment)
+        return tuple(found.values())
+
+    def preflight(self) -> Iterable[Look]:
+        for place in known_places(self._settings):
+            yield from looks(self._clients, place)
+
+    def token(self, deployment: Deployment) -> Token:
+        place = place_of(deployment, self._settings)
+        return Token(self._answering().token(place, TOKEN_S), self._clock() + timedelta(seconds=TOKEN_S))
+
+    # -- the surroundings ----------------------------------------------------------------------------------------------
+
+    def _prepared(self, deployment: Deployment) -> View:
+        """Before anything is changed: the spec is one that can be served, the account the one that is meant."""
+        check.refuse(deployment.spec, PLATFORM, self._settings)
+        view = self._view(deployment)._replace(ask=False)
+        self._clients.guard_account(view.place, deployment.spec.options)
+        return view
+
+    def _view(self, deployment: Deployment) -> View:
+        place = place_of(deployment, self._settings)
+        return View(deployment, place, self._shelf(place), self._answering(), self._clock())
+
+    def _afresh(self, view: View, handle: Mapping[str, str]) -> View:
+        """The same deployment after a change: what was listed before is old."""
+        deployment = replace(view.deployment, handle=dict(handle))
+        return view._replace(deployment=deployment, shelf=self._shelf(view.place))
+
+    def _shelf(self, place: Place) -> Shelf:
+        return Shelf(self._clients(place, "bedrock"))
+
+    def _answering(self) -> Answering:
+        return Answering(self._settings, self._clients, self._clock)
+
+
+def _adopted(thing: Owned, mode: Mode, region: str, place: Place) -> Deployment | None:
+    deployment = deployment_from(thing.tags)
+    if deployment is None:
+        return None
+    handle = {REGION: region, CREDENTIALS: place.credentials, MODE: mode.value, CREATED: YES, ARN: thing.arn}
+    return replace(deployment, handle=handle)

@@ -1,0 +1,52 @@
+"""What `reconcile doctor` finds out about Bedrock: whose credentials, which region, which models. Read only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from drivers import catalog
+from drivers.aws.bedrock import access
+from drivers.aws.bedrock.shelf import Shelf
+from drivers.aws.bedrock.wish import PLATFORM
+from drivers.aws.clients import Clients
+from drivers.aws.place import Place
+from drivers.base import Look
+from drivers.errors import DriverError
+
+
+def looks(clients: Clients, place: Place) -> Iterator[Look]:
+    """One look after the other, the first failure that makes the rest pointless ends them. Names no secret."""
+    try:
+        region = clients.region(place)
+        yield Look("region", True, region)
+        account = clients.account(place)
+        clients.guard_account(place, {})
+        yield Look("identity", True, f"account {account}, credentials '{place.credentials}'")
+    except DriverError as error:
+        yield Look("identity", False, str(error))
+        return
+    shelf = Shelf(clients(place, "bedrock"))
+    try:
+        speaking = [model for model in shelf.models.values() if "TEXT" in model.get("outputModalities", ())]
+        on_demand = sum("ON_DEMAND" in model.get("inferenceTypesSupported", ()) for model in speaking)
+        text = f"{len(speaking)} that answer with text, {on_demand} of them on demand in {region}"
+        yield Look("models", True, f"{text}, {len(shelf.system_profiles)} inference profiles")
+    except DriverError as error:
+        yield Look("models", False, str(error))
+        return
+    yield from (_access(shelf, model) for model in _mapped() if model in shelf.models)
+
+
+def _access(shelf: Shelf, model: str) -> Look:
+    try:
+        missing = access.missing_for(shelf, model)
+    except DriverError as error:
+        missing = str(error)
+    return Look(f"access to {model}", not missing, missing or "granted", needed=False)
+
+
+def _mapped() -> tuple[str, ...]:
+    """The ids that the catalogue's names of models lead to."""
+    offers = (entry.get("managed", {}).get(PLATFORM, {}) for entry in catalog.models()["models"].values())
+    ids = (offer["id"] for by_size in offers for found in by_size.values() for offer in found)
+    return tuple(dict.fromkeys(ids))

@@ -1,0 +1,133 @@
+"""What is said of a deployment, and remembered of it, once AWS was asked.
+
+What is remembered (the handle) decides three things that must not change behind anybody's back: where the deployment
+lives, the id that clients send, and whether that id has answered: READY costs one completion, not one each time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+from drivers.aws.bedrock.answering import LOOK_S, Answering
+from drivers.aws.bedrock.geography import end_of, notice_of
+from drivers.aws.bedrock.imports import REMOVED
+from drivers.aws.bedrock.shelf import Shelf
+from drivers.aws.bedrock.things import ARN, Seen, State
+from drivers.aws.bedrock.wish import API, MANTLE, Mode, mode_of
+from drivers.aws.place import CREDENTIALS, REGION, Place
+from drivers.base import Deployment, Endpoint, Observation, Phase
+from drivers.probe import Answer
+
+MODE, CREATED, MODEL, SENDS, ANSWERED = "mode", "created", "model", "sends", "answered"
+YES = "yes"
+NOT_ASKED = Answer(False, "the model has not been asked yet")
+_STARTING_S = 30.0
+
+
+class View(NamedTuple):
+    """One deployment being looked at."""
+
+    deployment: Deployment
+    place: Place
+    shelf: Shelf
+    answering: Answering
+    now: datetime
+    ask: bool = True
+    """Whether the model may be asked; not right after a change, which answers at once."""
+
+
+def mode_remembered(deployment: Deployment) -> Mode:
+    """How it is served: as it was created, but that an update may ask for a profile and never takes one away."""
+    wanted, written = mode_of(deployment.spec), deployment.handle.get(MODE)
+    if written is None or (written == Mode.ON_DEMAND.value and wanted is Mode.PROFILE):
+        return wanted
+    return Mode(written)
+
+
+def base(view: View, mode: Mode) -> dict[str, str]:
+    """What every handle has."""
+    return {REGION: view.shelf.region, CREDENTIALS: view.place.credentials, MODE: mode.value}
+
+
+def observed(view: View, mode: Mode, seen: Seen | None) -> Observation:
+    """What is said. `seen` is the deployment's own thing, None where there is none by design."""
+    handle = view.deployment.handle
+    there = seen is not None and seen.state not in (State.ABSENT, State.FOREIGN)
+    if REMOVED in handle:
+        return _removed(seen) if seen is not None and there else Observation(phase=Phase.ABSENT)
+    if seen is not None and there:
+        return _own(view, mode, seen)
+    if handle.get(CREATED) == YES and handle.get(MODE) == Mode.ON_DEMAND.value:
+        return _served(view, {**handle}, handle[SENDS])
+    return Observation(phase=Phase.ABSENT)
+
+
+def _removed(seen: Seen) -> Observation:
+    under_way = seen.state is State.STARTING
+    detail = "an import cannot be stopped; its model is deleted when it is there" if under_way else "AWS is deleting it"
+    return Observation(phase=Phase.DELETING, detail=detail, look_again_s=_STARTING_S)
+
+
+def _own(view: View, mode: Mode, seen: Seen) -> Observation:
+    handle = {**base(view, mode), CREATED: YES, ARN: seen.arn}
+    if seen.model:
+        handle[MODEL] = seen.model
+    if ANSWERED in view.deployment.handle:
+        handle[ANSWERED] = view.deployment.handle[ANSWERED]
+    if seen.state is State.STARTING:
+        return Observation(phase=Phase.CREATING, detail=seen.detail, handle=handle, look_again_s=_STARTING_S)
+    if seen.state is not State.ACTIVE:
+        phase = Phase.FAILED if seen.state is State.FAILED else Phase.UNKNOWN
+        return Observation(phase=phase, detail=seen.detail, handle=handle)
+    return _served(view, handle, seen.arn)
+
+
+def _served(view: View, handle: Mapping[str, str], sends: str) -> Observation:
+    """What a model is like that should answer under an id."""
+    handle = {**handle, SENDS: sends}
+    answered = handle.get(ANSWERED) == sends
+    endpoint = _endpoint(view, sends) if answered else None
+    ended, unlisted = _trouble(view, handle, sends)
+    if ended or (unlisted and not answered):
+        return Observation(phase=Phase.FAILED, detail=ended or unlisted, handle=handle, endpoint=endpoint)
+    if unlisted:
+        return Observation(phase=Phase.DEGRADED, detail=unlisted, handle=handle, endpoint=endpoint)
+    answer = Answer(True) if answered else _ask(view, sends)
+    if not answer.ok:
+        soon_s = 1.0 if answer is NOT_ASKED else LOOK_S
+        return Observation(phase=Phase.CREATING, detail=answer.detail, handle=handle, look_again_s=soon_s)
+    model = view.shelf.models.get(handle.get(MODEL, "")) if _is_listed(view, handle) else None
+    return Observation(
+        phase=Phase.READY,
+        detail=notice_of(model) if model is not None else "",
+        endpoint=endpoint or _endpoint(view, sends),
+        handle={**handle, ANSWERED: sends},
+    )
+
+
+def _trouble(view: View, handle: Mapping[str, str], sends: str) -> tuple[str, str]:
+    """Why the model answers nobody for good, and why it may not: AWS ended it, or does not list it."""
+    if not _is_listed(view, handle):
+        return "", ""
+    id, region = handle[MODEL], view.shelf.region
+    model = view.shelf.models.get(id)
+    if model is None:
+        return "", f"AWS does not list {id} in {region} any more"
+    if sends not in (id, handle.get(ARN)) and sends not in view.shelf.profiles(sends):
+        return "", f"AWS does not list the inference profile {sends} in {region} any more"
+    return end_of(model, view.now), ""
+
+
+def _is_listed(view: View, handle: Mapping[str, str]) -> bool:
+    """Whether the model is one of those in AWS's list: imports and bedrock-mantle's are not."""
+    return bool(handle.get(MODEL)) and view.deployment.spec.options.get(API) != MANTLE
+
+
+def _ask(view: View, sends: str) -> Answer:
+    return view.answering.ask(view.deployment, view.place, sends) if view.ask else NOT_ASKED
+
+
+def _endpoint(view: View, sends: str) -> Endpoint:
+    return view.answering.endpoint(view.deployment, view.place, sends)

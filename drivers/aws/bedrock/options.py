@@ -1,0 +1,128 @@
+"""What Bedrock's driver makes of a spec before anything is asked of AWS. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+
+from drivers.aws.bedrock.geography import RESIDENCY, geography
+from drivers.aws.bedrock.wish import API, MANTLE, Mode, Unfit, Wish, wish_of
+from drivers.aws.place import wanted_region
+from drivers.aws.serving import is_embedding
+from drivers.aws.settings import AwsSettings
+from drivers.base import Finding, Handling, ModelSpec
+from drivers.errors import Denied
+from drivers.manifest import NOT_YET
+from drivers.values import pairs
+
+IMPLEMENTED = frozenset(
+    {
+        API,
+        "cloud.account",
+        "cloud.auth",
+        "cloud.credentials",
+        "cloud.health-prompt",
+        "cloud.inference-profile",
+        "cloud.kms-key",
+        "cloud.model-id",
+        "cloud.model-source",
+        "cloud.name",
+        "cloud.region",
+        "cloud.role",
+        "cloud.tags",
+        "cloud.throughput",
+    }
+)
+_TAG = re.compile(r"[a-zA-Z0-9\s._:/=+@-]*")
+_MEANINGLESS: Mapping[str, str] = MappingProxyType(
+    {
+        "cloud.health-path": "there is no server of one's own to ask; ready means that a real completion was answered",
+        "cloud.accept-eula": "a model's terms are accepted once per account, by its owner, in the Bedrock console",
+    }
+)
+_IMPORT_ONLY = ("cloud.role", "cloud.kms-key")
+
+
+def findings(spec: ModelSpec, settings: AwsSettings) -> Iterator[Finding]:
+    """What only Bedrock knows; of two findings for one key the later one counts."""
+    try:
+        wish = wish_of(spec, settings)
+    except (Unfit, Denied) as wrong:
+        yield Finding(wrong.key if isinstance(wrong, Unfit) else "cloud.role", Handling.REJECTED, str(wrong))
+        wish = None
+    if wish is not None:
+        yield from _served(spec, settings, wish)
+    for key, detail in _MEANINGLESS.items():
+        if key in spec.options:
+            yield Finding(key, Handling.IGNORED, detail)
+    yield from _refused(spec)
+
+
+def _served(spec: ModelSpec, settings: AwsSettings, wish: Wish) -> Iterator[Finding]:
+    if is_embedding(spec):
+        yield Finding("model", Handling.REJECTED, "Bedrock's OpenAI-compatible URL answers chats, not embeddings")
+        return
+    yield Finding("model", Handling.TRANSLATED, what_happens(wish))
+    if wish.mode in (Mode.PROVISIONED, Mode.IMPORT) and RESIDENCY in spec.options:
+        detail = "has no meaning there: what is one's own answers in its own region"
+        yield Finding(RESIDENCY, Handling.IGNORED, detail)
+    elif RESIDENCY in spec.options:
+        yield _residency(wish.residency, wanted_region(spec, settings))
+    if wish.mode is not Mode.IMPORT:
+        for key in _IMPORT_ONLY:
+            if key in spec.options:
+                yield Finding(key, Handling.IGNORED, "only an import of one's own weights needs it")
+
+
+def what_happens(wish: Wish) -> str:
+    """What the platform is going to do, in one sentence for the plan."""
+    if wish.mantle:
+        return f"nothing is created: requests go to {wish.model} of bedrock-mantle, paid for by the token"
+    if wish.mode is Mode.IMPORT:
+        return f"weights are imported from {wish.source} as an imported model, paid for while copies of it are active"
+    if wish.mode is Mode.PROVISIONED:
+        return f"{wish.units} model units of {wish.model} are bought by the hour, used or not, without commitment"
+    where = "" if wish.residency.startswith("arn:") else f"; {_answered(wish.residency)}"
+    if wish.mode is Mode.PROFILE:
+        return f"an inference profile with the tags is created for {wish.model}, paid for by the token{where}"
+    return f"nothing is created: requests go to {wish.model}, paid for by the token{where}"
+
+
+def _answered(residency: str) -> str:
+    if residency == "auto":
+        return "answered in the region where AWS serves it there on demand, else in the region's own geography"
+    if residency == "none":
+        return "answered in the region"
+    return "answered anywhere in the world" if residency == "global" else f"answered anywhere in {residency}"
+
+
+def _residency(residency: str, region: str | None) -> Finding:
+    """A geography can only be asked from inside it; AWS's own list has the last word."""
+    own = {"apac": "ap"}.get(residency, residency)
+    home = geography(region or "")
+    if residency in ("us", "eu", "apac") and home in ("us", "eu", "ap") and home != own:
+        return Finding(RESIDENCY, Handling.REJECTED, f"profiles of {residency} cannot be used from {region}")
+    if residency == "auto":
+        return Finding(RESIDENCY, Handling.HONOURED)
+    words = "through this profile" if residency.startswith("arn:") else _answered(residency)
+    return Finding(RESIDENCY, Handling.TRANSLATED, words)
+
+
+def _refused(spec: ModelSpec) -> Iterator[Finding]:
+    if "cloud.guardrail" in spec.options:
+        detail = (
+            f"{NOT_YET}: a guardrail rides on headers of every request, which clients of this URL do not send, and "
+            "serving without it is not what the file asks for; enforce it for the account, or leave the option out"
+        )
+        yield Finding("cloud.guardrail", Handling.REJECTED, detail)
+    if spec.options.get("cloud.auth", "iam") != "iam":
+        detail = f"{NOT_YET}: clients send a token that AWS accepts for hours at most (cloud.auth=iam)"
+        yield Finding("cloud.auth", Handling.REJECTED, detail)
+    if "cloud.tags" in spec.options:
+        for key, value in pairs(spec.options["cloud.tags"]).items():
+            if not (_TAG.fullmatch(key) and _TAG.fullmatch(value)):
+                detail = f"'{key}': Bedrock's tags are of letters, digits, blanks and . _ : / = + @ -"
+                yield Finding("cloud.tags", Handling.REJECTED, detail)
+    if spec.options.get(API, MANTLE) not in (MANTLE, "runtime"):
+        yield Finding(API, Handling.REJECTED, f"is runtime or {MANTLE}")
