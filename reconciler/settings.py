@@ -56,6 +56,8 @@ class Timing(NamedTuple):
     cloud_bake_s: float = 120.0
     local_removal_grace_s: float = 30.0
     cloud_removal_grace_s: float = 600.0
+    cloud_settle_s: float = 600.0
+    """At most so long a call that a cloud was sent counts as one that may still take effect."""
     lease_ttl_s: float = 60.0
     sweep_interval_s: float = EVERY_S
     """How often every platform is asked what it has of ours."""
@@ -245,6 +247,7 @@ def _timing(section: Section) -> Timing:
         cloud_bake_s=section.seconds("cloud_bake", standard.cloud_bake_s),
         local_removal_grace_s=section.seconds("local_removal_grace", standard.local_removal_grace_s),
         cloud_removal_grace_s=section.seconds("cloud_removal_grace", standard.cloud_removal_grace_s),
+        cloud_settle_s=section.seconds("cloud_settle", standard.cloud_settle_s),
         lease_ttl_s=section.seconds("lease_ttl", standard.lease_ttl_s, least=MIN_LEASE_TTL_S),
         sweep_interval_s=section.seconds("sweep_interval", standard.sweep_interval_s, least=AGAIN_S),
         sweep_grace_s=section.seconds("sweep_grace", standard.sweep_grace_s),

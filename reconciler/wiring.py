@@ -135,6 +135,8 @@ class RuleBook(Mapping[str, Rules]):
         timing, missing = self._settings.timing, absence(name)
         capabilities = assumed_capabilities(name) if missing else _capabilities(name)
         local = capabilities.local
+        if not local and capabilities.settle_s > timing.cloud_settle_s:
+            capabilities = replace(capabilities, settle_s=timing.cloud_settle_s)
         return Rules(
             capabilities=capabilities,
             inert=lru_cache(maxsize=None)(lambda key: is_inert(key, name, honoured(name))),

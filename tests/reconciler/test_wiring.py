@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -12,9 +13,10 @@ import pytest
 
 from drivers.aws.settings import has_credentials
 from drivers.base import Driver
+from drivers.registry import constructor
 from reconciler.commands.serve import _follow
 from reconciler.daemon import Followed
-from reconciler.settings import ProjectSettings, default_settings, read_settings
+from reconciler.settings import ProjectSettings, Timing, default_settings, read_settings
 from reconciler.wiring import Drivers, RuleBook
 from state.memory import MemoryStore
 from tests.reconciler.repositories import Repo
@@ -43,6 +45,15 @@ def test_threads_that_ask_at_once_get_the_same_driver(tmp_path: Path) -> None:
 def test_a_driver_is_the_same_in_every_pass(tmp_path: Path) -> None:
     drivers = Drivers(default_settings({"HOME": str(tmp_path)}), {})
     assert drivers("llamacpp") is drivers("llamacpp")
+
+
+def test_an_operator_may_wait_less_for_late_calls_to_a_cloud_and_never_more_than_its_driver() -> None:
+    standard = default_settings({"HOME": "/home/ada"})
+    own = constructor("aws-bedrock").capabilities.settle_s  # type: ignore[attr-defined]
+    for asked_s, expected_s in ((1.0, 1.0), (10_000.0, own)):
+        rules = RuleBook(replace(standard, timing=Timing(cloud_settle_s=asked_s)), {})
+        assert rules["aws-bedrock"].capabilities.settle_s == expected_s
+        assert rules["llamacpp"].capabilities == RuleBook(standard, {})["llamacpp"].capabilities
 
 
 def test_a_service_that_is_restarted_with_a_broken_commit_goes_on_from_the_recorded_one(tmp_path: Path) -> None:
