@@ -12,6 +12,7 @@ import pytest
 
 from drivers.aws.bedrock.wish import Mode
 from drivers.aws.clients import Clients
+from drivers.aws.place import Place
 from drivers.base import Auth, Deployment, ModelSpec, Phase
 from drivers.errors import Ambiguous, Denied, Exhausted, Rejected, Taken, Unavailable
 from infra.localaws.localaws import LocalAws
@@ -186,20 +187,68 @@ def test_the_doctor_says_whose_credentials_which_region_and_which_models(make: M
     bedrocks = make()
     bedrocks.cloud.perform("bedrock-access", model=OSS, entitlement="NOT_AVAILABLE")
     looks = {look.name: look for look in bedrocks.driver.preflight()}
-    assert looks["region"].text == REGION
-    assert looks["identity"].text == "account 123456789012, credentials 'default'"
-    assert looks["models"].ok
-    assert not looks[f"access to {OSS}"].ok
-    assert not looks[f"access to {OSS}"].needed
-    assert looks["access to openai.gpt-oss-120b-1:0"].ok
+    assert looks["identity"].text == f"account 123456789012, credentials 'default', region {REGION}"
+    assert looks[f"models in {REGION}"].ok
+    assert not looks[f"access to {OSS} in {REGION}"].ok
+    assert not looks[f"access to {OSS} in {REGION}"].needed
+    assert looks[f"access to openai.gpt-oss-120b-1:0 in {REGION}"].ok
 
 
 def test_the_doctor_stops_at_credentials_that_are_refused(make: Make) -> None:
     bedrocks = make()
     bedrocks.cloud.fault("denied", operation="ListFoundationModels")
     looks = list(bedrocks.driver.preflight())
-    assert [look.ok for look in looks] == [True, True, False]
+    assert [look.ok for look in looks] == [True, False]
     assert "bedrock:ListFoundationModels" in looks[-1].text
+
+
+def keyed(make: Make, mode: Mode = Mode.ON_DEMAND) -> tuple[Bedrocks, Deployment]:
+    """A deployment whose clients send the operator's long-term key, which AWS knows and keeps."""
+    bedrocks = make(mode, secrets={"shared": "/models/bedrock-key"})
+    parameters = bedrocks.clients(Place(REGION, None), "ssm").calls
+    parameters.put_parameter(Name="/models/bedrock-key", Value="ABSK-one", Type="SecureString")
+    bedrocks.cloud.perform("bedrock-key", key="ABSK-one", region=REGION)
+    return bedrocks, bedrocks.deployment(1, api_key_secret="shared")
+
+
+def test_a_long_term_key_of_the_operators_is_what_clients_send(make: Make) -> None:
+    bedrocks, deployment = keyed(make)
+    seen = bedrocks.ready(deployment)
+    assert seen.endpoint is not None
+    assert seen.endpoint.auth is Auth.API_KEY
+    file = Path(seen.endpoint.key_file or "")
+    assert (file.read_text(), file.stat().st_mode & 0o777) == ("ABSK-one\n", 0o600)
+    assert "ABSK-one" not in repr((seen, bedrocks.driver.handles))
+    file.unlink()
+    assert bedrocks.driver.observe(deployment) == seen
+    assert file.read_text() == "ABSK-one\n", "a lost copy comes back"
+    bedrocks.driver.delete(deployment)
+    assert not file.exists()
+
+
+def test_a_key_that_aws_does_not_take_or_does_not_have_is_said(make: Make) -> None:
+    bedrocks, deployment = keyed(make)
+    bedrocks.clients(Place(REGION, None), "ssm").calls.put_parameter(
+        Name="/models/bedrock-key", Value="ABSK-two", Type="SecureString", Overwrite=True
+    )
+    bedrocks.driver.create(deployment)
+    seen = bedrocks.driver.observe(deployment)
+    assert (seen.phase, "HTTP 403" in seen.detail) == (Phase.CREATING, True)
+    bedrocks.clients(Place(REGION, None), "ssm").calls.delete_parameter(Name="/models/bedrock-key")
+    with pytest.raises(Denied, match="no parameter /models/bedrock-key"):
+        bedrocks.driver.create(deployment)
+
+
+def test_the_other_api_that_refuses_or_is_silent_is_no_mistake_of_the_file(make: Make) -> None:
+    bedrocks = make()
+    mantle = {"aws.bedrock-api": "mantle", "cloud.model-id": "openai.gpt-oss-20b"}
+    deployment = bedrocks.deployment(spec=ModelSpec(model="ai/gpt-oss", options=mantle))
+    bedrocks.cloud.fault("broken", operation="models")
+    with pytest.raises(Unavailable, match="did not list its models"):
+        bedrocks.driver.create(deployment)
+    bedrocks.cloud.fault("denied", operation="models")
+    with pytest.raises(Denied, match="bedrock-mantle:CallWithBearerToken"):
+        bedrocks.driver.create(deployment)
 
 
 # -- many at once -----------------------------------------------------------------------------------------------------

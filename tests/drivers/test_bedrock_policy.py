@@ -22,8 +22,8 @@ ASKING = {
     "bedrock-mantle:CreateInference",
 }
 """What clients of the URLs need, and the readiness check."""
-OTHERS = {"iam:PassRole", "bedrock:TagResource"}
-"""What AWS asks for beside the calls themselves: to hand over the import's role, and to tag in a create call."""
+OTHERS = {"iam:PassRole", "bedrock:TagResource", "ssm:GetParameter"}
+"""Beside Bedrock's own calls: handing over the import's role, tagging in a create call, reading keys."""
 
 
 def statements() -> list[tuple[set[str], dict[str, Any]]]:

@@ -164,6 +164,7 @@ def test_the_other_api_has_ids_of_its_own_and_none_of_the_rest() -> None:
         ({"guardrail": "abc:1"}, "cloud.guardrail"),
         ({"auth": "none"}, "cloud.auth"),
         ({"auth": "api-key"}, "cloud.auth"),
+        ({"api_key_secret": "nobodys"}, "cloud.api-key-secret"),
         ({"tags": "team:søk"}, "cloud.tags"),
         ({"inference_profile": "eu"}, "cloud.inference-profile"),
         ({"instance_type": "gpu-small"}, "cloud.instance-type"),

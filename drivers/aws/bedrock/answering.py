@@ -1,4 +1,4 @@
-"""Whether a model answers at the URL that clients get, with a token like theirs."""
+"""Whether a model answers at the URL that clients get, with a token or a key like theirs."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from collections.abc import Callable
 from datetime import datetime
 
 from drivers import probe
+from drivers.aws.bedrock.keys import SECRET, Keys, wants_key
 from drivers.aws.bedrock.wish import API, MANTLE
 from drivers.aws.clients import Clients
 from drivers.aws.place import Place
 from drivers.aws.settings import AwsSettings
 from drivers.aws.tokens import mint
 from drivers.base import Auth, Deployment, Endpoint
+from drivers.errors import Denied, Rejected, Unavailable
 
 LOOK_S, TOKEN_S = 15.0, 300
 """Seconds until the next try, and for which a token of a try is good."""
@@ -25,36 +27,46 @@ class Answering:
 
     def __init__(self, settings: AwsSettings, clients: Clients, clock: Callable[[], datetime]) -> None:
         self._settings, self._clients, self._clock = settings, clients, clock
-        self._began = clock()
-        self._asked: dict[tuple[Place, str, str, str], probe.Answer] = {}
+        self._keys, self._began = Keys(settings, clients), clock()
+        self._asked: dict[tuple[Place, str, str, str, str], probe.Answer] = {}
 
     def endpoint(self, deployment: Deployment, place: Place, sends: str) -> Endpoint:
         """Where clients reach the model."""
-        return Endpoint(url=self.url(deployment, place), model_id=sends, auth=Auth.PLATFORM)
+        url = self.url(deployment, place)
+        if wants_key(deployment.spec):
+            file = self._keys.file(deployment, place)
+            return Endpoint(url=url, model_id=sends, auth=Auth.API_KEY, key_file=str(file))
+        return Endpoint(url=url, model_id=sends, auth=Auth.PLATFORM)
 
     def ask(self, deployment: Deployment, place: Place, sends: str) -> probe.Answer:
         """What came of a real completion."""
         url, prompt = self.url(deployment, place), deployment.spec.options.get("cloud.health-prompt", "Hi")
-        key = (place, url, sends, prompt)
+        key = (place, url, sends, prompt, deployment.spec.options.get(SECRET, ""))
         if key not in self._asked:
             if (self._clock() - self._began).total_seconds() > BUDGET_S:
                 return probe.Answer(False, "it is asked at the next look")
             self._asked[key] = probe.complete(
                 url,
                 sends,
-                key=self.token(place, TOKEN_S),
+                key=self._bearer(deployment, place),
                 prompt=prompt,
                 timeout_s=min(self._settings.answer_timeout_s, _LONGEST_S),
             )
         return self._asked[key]
 
-    def listed(self, deployment: Deployment, place: Place) -> frozenset[str]:
+    def listed(self, deployment: Deployment, place: Place) -> probe.Models:
         """The ids that the URL itself lists."""
-        return probe.models(self.url(deployment, place), key=self.token(place, TOKEN_S)).names
+        return probe.models(self.url(deployment, place), key=self._bearer(deployment, place))
 
     def token(self, place: Place, expires_s: int) -> str:
         """A bearer token for all of Bedrock in a place."""
         return mint(self._clients.credentials(place), "bedrock", self._clients.region(place), expires_s=expires_s)
+
+    def _bearer(self, deployment: Deployment, place: Place) -> str:
+        """What a client would send."""
+        if wants_key(deployment.spec):
+            return self._keys.file(deployment, place).read_text(encoding="utf-8").strip()
+        return self.token(place, TOKEN_S)
 
     def url(self, deployment: Deployment, place: Place) -> str:
         """The base URL: of bedrock-runtime, or of bedrock-mantle where the file asks for it."""
@@ -70,3 +82,15 @@ def base_url(runtime: str, region: str, mantle: bool) -> str:
     if runtime == f"https://bedrock-runtime.{region}.amazonaws.com":
         return f"https://bedrock-mantle.{region}.api.aws/v1/"
     return f"{runtime}/v1/"
+
+
+def require_listed(model: str, region: str, said: probe.Models) -> None:
+    """Return where the URL lists a model. Raises what says whether the file, the credentials or time must mend it."""
+    if model in said.names:
+        return
+    if said.status in (401, 403):
+        raise Denied(f"bedrock-mantle refused our token in {region}: grant bedrock-mantle:CallWithBearerToken")
+    if said.status != 200:
+        raise Unavailable(f"bedrock-mantle did not list its models in {region} (HTTP {said.status or 'nothing'})")
+    known = ", ".join(sorted(said.names)) or "none"
+    raise Rejected(f"bedrock-mantle lists no model {model} in {region} (it lists {known})")

@@ -12,9 +12,10 @@ from datetime import datetime, timedelta
 
 from drivers.aws import check
 from drivers.aws.bedrock import access
-from drivers.aws.bedrock.answering import Answering
+from drivers.aws.bedrock.answering import Answering, require_listed
 from drivers.aws.bedrock.geography import NOWHERE, Target, target_of
 from drivers.aws.bedrock.imports import REMOVED, Imports
+from drivers.aws.bedrock.keys import Keys, wants_key
 from drivers.aws.bedrock.looks import looks
 from drivers.aws.bedrock.observing import CREATED, MODE, MODEL, SENDS, YES, View, base, mode_remembered, observed
 from drivers.aws.bedrock.profiles import Profiles
@@ -27,7 +28,7 @@ from drivers.aws.place import CREDENTIALS, REGION, Place, known_places, place_of
 from drivers.aws.settings import AwsSettings
 from drivers.aws.tags import deployment_from
 from drivers.base import Capabilities, Deployment, Finding, Look, ModelSpec, Observation, Phase, Token
-from drivers.errors import DriverError, Rejected, Taken
+from drivers.errors import DriverError, Taken
 
 TOKEN_S = 3600
 """Seconds for which a token of `token` is good, unless the credentials it is made from end before."""
@@ -48,6 +49,7 @@ class BedrockDriver:
     def __init__(self, *, settings: AwsSettings, clients: Clients, clock: Callable[[], datetime]) -> None:
         self._settings, self._clients, self._clock = settings, clients, clock
         kinds: tuple[Kind, ...] = (Profiles(), Throughputs(), Imports(settings))
+        self._keys = Keys(settings, clients)
         self._kinds: Mapping[Mode, Kind] = {kind.mode: kind for kind in kinds}
 
     def check(self, spec: ModelSpec) -> tuple[Finding, ...]:
@@ -111,11 +113,8 @@ class BedrockDriver:
     def _target(self, view: View, wish: Wish) -> Target:
         """What answers, once AWS has said that it is there and that this account may use it."""
         if wish.mantle:
-            listed = view.answering.listed(view.deployment, view.place)
-            if wish.model not in listed:
-                known = ", ".join(sorted(listed)) or "none, or our token was refused"
-                raise Rejected(f"bedrock-mantle lists no model {wish.model} in {view.shelf.region} (it lists {known})")
-            return Target(wish.model, "", "")
+            require_listed(wish.model, view.shelf.region, view.answering.listed(view.deployment, view.place))
+            return NOWHERE._replace(sends=wish.model)
         shelf = view.shelf
         target = target_of(wish, shelf.region, shelf.models, shelf.profiles(wish.residency), view.now)
         access.require(shelf, wish.model)
@@ -135,6 +134,7 @@ class BedrockDriver:
         # Also where nothing was created: an update may have made a profile whose answer never came.
         kind = self._kinds.get(mode, self._kinds[Mode.PROFILE])
         seen = kind.find(view.shelf, deployment)
+        self._keys.forget(deployment)
         if seen.state in (State.ABSENT, State.FOREIGN):
             return Observation(phase=Phase.ABSENT, handle=base(view, mode) | {REMOVED: YES})
         kind.remove(view.shelf, seen)
@@ -148,7 +148,7 @@ class BedrockDriver:
         for place in known_places(self._settings):
             shelf = self._shelf(place)
             for kind in self._kinds.values():
-                for thing in kind.owned(shelf):
+                for thing in kind.owned(shelf, lineage):
                     deployment = _adopted(thing, kind.mode, shelf.region, place)
                     if deployment is not None and deployment.lineage == lineage:
                         found.setdefault(deployment.id, deployment)
@@ -169,6 +169,8 @@ class BedrockDriver:
         check.refuse(deployment.spec, PLATFORM, self._settings)
         view = self._view(deployment)._replace(ask=False)
         self._clients.guard_account(view.place, deployment.spec.options)
+        if wants_key(deployment.spec):
+            self._keys.renew(deployment, view.place)
         return view
 
     def _view(self, deployment: Deployment) -> View:

@@ -83,7 +83,7 @@ class Imports:
                 if code_of(error) != GONE:
                     raise
 
-    def owned(self, shelf: Shelf) -> Iterator[Owned]:
+    def owned(self, shelf: Shelf, lineage: str) -> Iterator[Owned]:
         for row in shelf.imported.values():
             yield Owned(shelf.tags(row["modelArn"]), row["modelArn"])
         for row in shelf.running_jobs:

@@ -18,10 +18,9 @@ def looks(clients: Clients, place: Place) -> Iterator[Look]:
     """One look after the other, the first failure that makes the rest pointless ends them. Names no secret."""
     try:
         region = clients.region(place)
-        yield Look("region", True, region)
         account = clients.account(place)
         clients.guard_account(place, {})
-        yield Look("identity", True, f"account {account}, credentials '{place.credentials}'")
+        yield Look("identity", True, f"account {account}, credentials '{place.credentials}', region {region}")
     except DriverError as error:
         yield Look("identity", False, str(error))
         return
@@ -29,10 +28,10 @@ def looks(clients: Clients, place: Place) -> Iterator[Look]:
     try:
         speaking = [model for model in shelf.models.values() if "TEXT" in model.get("outputModalities", ())]
         on_demand = sum("ON_DEMAND" in model.get("inferenceTypesSupported", ()) for model in speaking)
-        text = f"{len(speaking)} that answer with text, {on_demand} of them on demand in {region}"
-        yield Look("models", True, f"{text}, {len(shelf.system_profiles)} inference profiles")
+        text = f"{len(speaking)} that answer with text, {on_demand} of them on demand"
+        yield Look(f"models in {region}", True, f"{text}, {len(shelf.system_profiles)} inference profiles")
     except DriverError as error:
-        yield Look("models", False, str(error))
+        yield Look(f"models in {region}", False, str(error))
         return
     yield from (_access(shelf, model) for model in _mapped() if model in shelf.models)
 
@@ -42,7 +41,7 @@ def _access(shelf: Shelf, model: str) -> Look:
         missing = access.missing_for(shelf, model)
     except DriverError as error:
         missing = str(error)
-    return Look(f"access to {model}", not missing, missing or "granted", needed=False)
+    return Look(f"access to {model} in {shelf.region}", not missing, missing or "granted", needed=False)
 
 
 def _mapped() -> tuple[str, ...]:

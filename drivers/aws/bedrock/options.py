@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 from drivers.aws.bedrock.geography import RESIDENCY, geography
+from drivers.aws.bedrock.keys import SECRET
 from drivers.aws.bedrock.wish import API, MANTLE, Mode, Unfit, Wish, wish_of
 from drivers.aws.place import wanted_region
 from drivers.aws.serving import is_embedding
@@ -20,6 +21,7 @@ IMPLEMENTED = frozenset(
     {
         API,
         "cloud.account",
+        "cloud.api-key-secret",
         "cloud.auth",
         "cloud.credentials",
         "cloud.health-prompt",
@@ -116,9 +118,7 @@ def _refused(spec: ModelSpec) -> Iterator[Finding]:
             "serving without it is not what the file asks for; enforce it for the account, or leave the option out"
         )
         yield Finding("cloud.guardrail", Handling.REJECTED, detail)
-    if spec.options.get("cloud.auth", "iam") != "iam":
-        detail = f"{NOT_YET}: clients send a token that AWS accepts for hours at most (cloud.auth=iam)"
-        yield Finding("cloud.auth", Handling.REJECTED, detail)
+    yield from _auth(spec)
     if "cloud.tags" in spec.options:
         for key, value in pairs(spec.options["cloud.tags"]).items():
             if not (_TAG.fullmatch(key) and _TAG.fullmatch(value)):
@@ -126,3 +126,15 @@ def _refused(spec: ModelSpec) -> Iterator[Finding]:
                 yield Finding("cloud.tags", Handling.REJECTED, detail)
     if spec.options.get(API, MANTLE) not in (MANTLE, "runtime"):
         yield Finding(API, Handling.REJECTED, f"is runtime or {MANTLE}")
+
+
+def _auth(spec: ModelSpec) -> Iterator[Finding]:
+    """Tokens that end within hours, or the operator's own long-term key."""
+    auth = spec.options.get("cloud.auth")
+    if auth == "none":
+        yield Finding("cloud.auth", Handling.REJECTED, "Bedrock answers nobody without a token or a key")
+    elif auth == "api-key" and SECRET not in spec.options:
+        detail = f"needs {SECRET}: the operator's name for a long-term Bedrock API key in Systems Manager"
+        yield Finding("cloud.auth", Handling.REJECTED, detail)
+    elif auth == "iam" and SECRET in spec.options:
+        yield Finding(SECRET, Handling.IGNORED, "clients send a token of AWS's (cloud.auth=iam)")

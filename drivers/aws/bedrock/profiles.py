@@ -18,7 +18,8 @@ from drivers.base import Deployment
 from drivers.errors import Taken
 
 MARK = "compose-model-reconciler"
-"""What the description begins with: the list shows it, so that only these profiles' tags need be read."""
+"""With the lineage, the description: the list shows it, nobody can change it, and so only the tags of these need be
+read."""
 
 
 class Profiles:
@@ -62,9 +63,9 @@ class Profiles:
                 if code_of(error) != GONE:
                     raise
 
-    def owned(self, shelf: Shelf) -> Iterator[Owned]:
+    def owned(self, shelf: Shelf, lineage: str) -> Iterator[Owned]:
         for row in shelf.own_profiles:
-            if row.get("description", "").startswith(MARK):
+            if row.get("description") == f"{MARK} {lineage}":
                 yield Owned(shelf.tags(row["inferenceProfileArn"]), row["inferenceProfileArn"])
 
 

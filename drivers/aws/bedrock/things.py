@@ -69,8 +69,8 @@ class Kind(Protocol):
         """Ask for its removal; what is gone is no error."""
         ...
 
-    def owned(self, shelf: Shelf) -> Iterator[Owned]:
-        """All that carry tags of a reconciler's."""
+    def owned(self, shelf: Shelf, lineage: str) -> Iterator[Owned]:
+        """All that may carry this lineage in their tags, with these."""
         ...
 
 

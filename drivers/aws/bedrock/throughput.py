@@ -62,7 +62,7 @@ class Throughputs:
                 if code_of(error) != GONE:
                     raise
 
-    def owned(self, shelf: Shelf) -> Iterator[Owned]:
+    def owned(self, shelf: Shelf, lineage: str) -> Iterator[Owned]:
         for row in shelf.throughputs.values():
             yield Owned(shelf.tags(row["provisionedModelArn"]), row["provisionedModelArn"])
 

@@ -23,6 +23,7 @@ class World:
         self.catalogue = Catalogue()
         self.regions: dict[str, Region] = {}
         self.broken_sources: set[str] = set()
+        self.keys: dict[str, str] = {}
 
     def region(self, name: str) -> Region:
         return self.regions.setdefault(name, Region(name))
@@ -37,3 +38,4 @@ class World:
         self.catalogue.reset()
         self.regions.clear()
         self.broken_sources.clear()
+        self.keys.clear()

@@ -36,12 +36,17 @@ def answer(world: World, request: Request) -> Answer | None:
     if base is None:
         return None
     try:
-        region = region_of(request, "bedrock", world.now(), world.around.moto.secret_of)
-        return _route(world, request, region, base)
+        return _route(world, request, _region(world, request), base)
     except AwsError as error:
         return _error(error.status, error.message, "authentication_error")
     except Refused as error:
         return _error(error.status, str(error), error.kind)
+
+
+def _region(world: World, request: Request) -> str:
+    """Of a long-term key, the one that it was made known for; on AWS the host says it. Raises BadToken."""
+    key = request.headers.get("authorization", "").removeprefix("Bearer ")
+    return world.keys.get(key) or region_of(request, "bedrock", world.now(), world.around.moto.secret_of)
 
 
 def _route(world: World, request: Request, region: str, base: str) -> Answer:

@@ -32,6 +32,7 @@ class Bedrock(Overlay):
             "bedrock-model": self.model,
             "bedrock-commit": self.commit,
             "bedrock-break-import": self.break_import,
+            "bedrock-key": self.key,
         }
 
     def access(self, model: str, **given: str) -> None:
@@ -48,6 +49,10 @@ class Bedrock(Overlay):
         known = catalogue.changed.get(model) or next(each for each in MODELS if each.id == model)
         values = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
         catalogue.changed[model] = replace(known, **values)  # type: ignore[arg-type]
+
+    def key(self, key: str, region: str) -> None:
+        """From now on this long-term API key is good for the data plane, in this region."""
+        self.world.keys[key] = region
 
     def break_import(self, source: str) -> None:
         """From now on imports from a place with this text in its name fail."""
