@@ -161,7 +161,7 @@ class Bedrocks:
     def snapshot(self) -> list[str]:
         """Everything there is, with its tags, as text."""
         return sorted(
-            f"{thing.kind} {thing.arn} {thing.name} {thing.status} {region.tags.get(thing.arn)}"
+            f"{thing.kind} {thing.arn} {thing.name} {thing.status} {region.tags.get(thing.arn) or {}}"
             for region in self.world.regions.values()
             for thing in region.things.values()
         )

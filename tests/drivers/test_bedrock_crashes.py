@@ -245,8 +245,9 @@ class NamesByChance(Throughputs):
             )
         self.made = name
 
-    def find(self, shelf: Any, deployment: Deployment) -> Any:
-        return super().find(shelf, replace(deployment, name=getattr(self, "made", deployment.name)))
+    def find(self, shelf: Any, deployment: Deployment, *, by_tags: bool = False) -> Any:
+        named = replace(deployment, name=getattr(self, "made", deployment.name))
+        return super().find(shelf, named, by_tags=by_tags)
 
 
 def test_a_driver_that_names_by_chance_is_caught(make: Callable[[Mode], Callable[[], Bedrocks]]) -> None:

@@ -160,6 +160,15 @@ def test_credentials_of_another_account_do_nothing(make: Make) -> None:
     assert bedrocks.books() == []
 
 
+def test_credentials_are_those_that_the_operator_named(aws: LocalAws, tmp_path: Path) -> None:
+    named = settings(tmp_path, credentials={"search": "a-profile-that-is-not-there"})
+    bedrocks = Bedrocks(aws, Clients(named), named)
+    with pytest.raises(Denied, match="a-profile-that-is-not-there"):
+        bedrocks.driver.create(bedrocks.deployment(credentials="search"))
+    with pytest.raises(Rejected, match=r"no such entry under aws\.credentials"):
+        bedrocks.driver.create(bedrocks.deployment(credentials="nobodys"))
+
+
 def test_a_region_is_remembered_and_a_changed_setting_moves_nothing(make: Make) -> None:
     bedrocks = make(Mode.PROFILE)
     deployment = bedrocks.deployment(region="us-east-1")
@@ -347,6 +356,18 @@ def test_tags_that_come_later_make_a_profile_and_the_old_id_goes_on_serving_mean
     assert bedrocks.books() == []
 
 
+def test_tags_that_cannot_be_put_anywhere_do_not_end_what_serves(make: Make) -> None:
+    """`Taken` gives an attempt up, and this one is being used."""
+    bedrocks = make()
+    deployment = bedrocks.deployment()
+    ready = bedrocks.ready(deployment)
+    is_untouched = bedrocks.occupy(deployment)
+    with pytest.raises(Unavailable, match="without our tags"):
+        bedrocks.driver.update(bedrocks.deployment(1, tags="team:search"))
+    assert bedrocks.driver.observe(deployment) == ready
+    assert is_untouched()
+
+
 def test_a_profile_that_an_unheard_of_update_made_goes_with_the_deployment(make: Make) -> None:
     bedrocks = make()
     deployment = bedrocks.deployment()
@@ -370,16 +391,33 @@ def test_a_profile_made_and_deleted_behind_our_back_is_not_waited_for(make: Make
     bedrocks.ready(bedrocks.deployment(3))
 
 
-def test_a_known_profile_needs_no_look_at_its_tags_and_survives_their_loss(make: Make) -> None:
+def test_a_known_profile_needs_no_look_at_its_tags(make: Make) -> None:
     bedrocks = make(Mode.PROFILE)
     deployment = bedrocks.deployment()
     bedrocks.ready(deployment)
-    bedrocks.world.region(REGION).tags.clear()
     bedrocks.cloud.forget_calls()
     assert bedrocks.driver.observe(deployment).phase is Phase.READY
     assert "bedrock.ListTagsForResource" not in bedrocks.cloud.calls()
-    assert bedrocks.driver.delete(deployment).phase is Phase.ABSENT
-    assert bedrocks.books() == []
+
+
+@pytest.mark.parametrize("mode", [Mode.PROFILE, Mode.PROVISIONED, Mode.IMPORT])
+def test_what_lost_our_tags_is_not_changed_nor_deleted_any_more_and_is_said(make: Make, mode: Mode) -> None:
+    bedrocks = make(mode)
+    deployment = bedrocks.deployment()
+    bedrocks.ready(deployment)
+    bedrocks.world.region(REGION).tags.clear()
+    before = bedrocks.snapshot()
+    with pytest.raises(Taken, match="without our tags"):
+        bedrocks.driver.create(deployment)
+    for ask in (
+        bedrocks.driver.update,
+        bedrocks.driver.delete,
+        bedrocks.driver.observe,
+        bedrocks.after_a_crash().observe,
+    ):
+        seen = ask(deployment)
+        assert (seen.phase, seen.foreign, "without our tags" in seen.detail) == (Phase.ABSENT, True, True)
+    assert bedrocks.snapshot() == before
 
 
 def test_other_peoples_profiles_are_not_even_asked_for_their_tags(make: Make) -> None:

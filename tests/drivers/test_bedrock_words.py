@@ -166,6 +166,8 @@ def test_the_other_api_has_ids_of_its_own_and_none_of_the_rest() -> None:
         ({"auth": "api-key"}, "cloud.auth"),
         ({"api_key_secret": "nobodys"}, "cloud.api-key-secret"),
         ({"tags": "team:søk"}, "cloud.tags"),
+        ({"tags": "team"}, "cloud.tags"),
+        ({"throughput": "provisioned:many"}, "cloud.throughput"),
         ({"inference_profile": "eu"}, "cloud.inference-profile"),
         ({"instance_type": "gpu-small"}, "cloud.instance-type"),
         ({"tags": "a:b", "inference_profile": "arn:aws:bedrock:us-west-2:1:application-inference-profile/x"},

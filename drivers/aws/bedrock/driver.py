@@ -17,7 +17,18 @@ from drivers.aws.bedrock.geography import NOWHERE, Target, target_of
 from drivers.aws.bedrock.imports import REMOVED, Imports
 from drivers.aws.bedrock.keys import Keys, wants_key
 from drivers.aws.bedrock.looks import looks
-from drivers.aws.bedrock.observing import CREATED, MODE, MODEL, SENDS, YES, View, base, mode_remembered, observed
+from drivers.aws.bedrock.observing import (
+    CREATED,
+    MODE,
+    MODEL,
+    SENDS,
+    YES,
+    View,
+    absent,
+    base,
+    mode_remembered,
+    observed,
+)
 from drivers.aws.bedrock.profiles import Profiles
 from drivers.aws.bedrock.shelf import Shelf
 from drivers.aws.bedrock.things import ARN, Kind, Owned, State, mark
@@ -28,7 +39,7 @@ from drivers.aws.place import CREDENTIALS, REGION, Place, known_places, place_of
 from drivers.aws.settings import AwsSettings
 from drivers.aws.tags import deployment_from
 from drivers.base import Capabilities, Deployment, Finding, Look, ModelSpec, Observation, Phase, Token
-from drivers.errors import DriverError, Taken
+from drivers.errors import DriverError, Taken, Unavailable
 
 TOKEN_S = 3600
 """Seconds for which a token of `token` is good, unless the credentials it is made from end before."""
@@ -80,8 +91,9 @@ class BedrockDriver:
 
     def _look(self, view: View) -> Observation:
         mode = mode_remembered(view.deployment)
-        kind = self._kinds.get(mode)
-        return observed(view, mode, kind.find(view.shelf, view.deployment) if kind is not None else None)
+        kind, by_tags = self._kinds.get(mode), REMOVED in view.deployment.handle
+        seen = kind.find(view.shelf, view.deployment, by_tags=by_tags) if kind is not None else None
+        return observed(view, mode, seen)
 
     # -- changing ------------------------------------------------------------------------------------------------------
 
@@ -101,9 +113,9 @@ class BedrockDriver:
     def _made(self, kind: Kind, view: View) -> Mapping[str, str]:
         """The deployment's own thing, asked for where it is not there; what is known of it already."""
         deployment = view.deployment
-        seen = kind.find(view.shelf, deployment)
+        seen = kind.find(view.shelf, deployment, by_tags=True)
         if seen.state is State.FOREIGN:
-            raise Taken(f"something else is called {deployment.name} in Bedrock; it was left alone")
+            raise Taken(f"creating {deployment.name}: {seen.detail}; it was left alone")
         if seen.state is not State.ABSENT:
             return {**deployment.handle, ARN: seen.arn}
         wish = replace(wish_of(deployment.spec, self._settings), mode=kind.mode)
@@ -123,20 +135,27 @@ class BedrockDriver:
     def update(self, deployment: Deployment) -> Observation:
         view, mode = self._prepared(deployment), mode_remembered(deployment)
         kind = self._kinds.get(mode)
-        seen = kind.find(view.shelf, deployment) if kind is not None else None
-        if seen is None or seen.state in (State.ABSENT, State.FOREIGN):
+        seen = kind.find(view.shelf, deployment, by_tags=True) if kind is not None else None
+        there = seen is not None and seen.state not in (State.ABSENT, State.FOREIGN)
+        if seen is not None and there:
+            mark(view.shelf, deployment, seen.arn)
+            return self._look(self._afresh(view, deployment.handle))
+        if deployment.handle.get(MODE) != Mode.ON_DEMAND.value:
+            return absent(seen)  # what was updated is gone; a new one is another deployment
+        try:
             return self.create(deployment)
-        mark(view.shelf, deployment, seen.arn)
-        return self._look(self._afresh(view, deployment.handle))
+        except Taken as taken:  # of an update, that must not be the end: it goes on serving under its old id
+            raise Unavailable(str(taken)) from taken
 
     def delete(self, deployment: Deployment) -> Observation:
         view, mode = self._view(deployment)._replace(ask=False), mode_remembered(deployment)
         # Also where nothing was created: an update may have made a profile whose answer never came.
         kind = self._kinds.get(mode, self._kinds[Mode.PROFILE])
-        seen = kind.find(view.shelf, deployment)
+        seen = kind.find(view.shelf, deployment, by_tags=True)
         self._keys.forget(deployment)
         if seen.state in (State.ABSENT, State.FOREIGN):
-            return Observation(phase=Phase.ABSENT, handle=base(view, mode) | {REMOVED: YES})
+            left = base(view, mode) | {REMOVED: YES}
+            return replace(absent(seen if mode is kind.mode else None), handle=left)
         kind.remove(view.shelf, seen)
         gone = base(view, kind.mode) | {ARN: seen.arn, REMOVED: YES}
         return replace(self._look(self._afresh(view, gone)), handle=gone)

@@ -13,7 +13,7 @@ from typing import Any
 
 from drivers.aws.bedrock.geography import Target
 from drivers.aws.bedrock.shelf import GONE, Row, Shelf
-from drivers.aws.bedrock.things import ABSENT, FOREIGN, Owned, Seen, State, is_mine, spent
+from drivers.aws.bedrock.things import ABSENT, Owned, Seen, State, foreign, is_mine, spent
 from drivers.aws.bedrock.wish import Mode
 from drivers.aws.errors import code_of, edge
 from drivers.aws.settings import AwsSettings
@@ -34,16 +34,17 @@ class Imports:
     def __init__(self, settings: AwsSettings) -> None:
         self._settings = settings
 
-    def find(self, shelf: Shelf, deployment: Deployment) -> Seen:
+    def find(self, shelf: Shelf, deployment: Deployment, *, by_tags: bool = False) -> Seen:
         model = shelf.imported.get(deployment.name) or shelf.one("get_imported_model", modelIdentifier=deployment.name)
         if model is not None:
             arn = model["modelArn"]
-            return Seen(State.ACTIVE, arn) if is_mine(shelf, deployment, arn) else FOREIGN
+            is_ours_still = is_mine(shelf, deployment, arn, by_tags)
+            return Seen(State.ACTIVE, arn) if is_ours_still else foreign("the imported model", arn)
         job = _job(shelf, deployment)
         if job is None:
             return ABSENT
         if not is_ours(shelf.tags(job["jobArn"]), deployment):
-            return FOREIGN
+            return foreign("the import", job["jobArn"])
         return _seen(job, deployment)
 
     def make(self, shelf: Shelf, deployment: Deployment, target: Target) -> None:

@@ -55,13 +55,18 @@ def observed(view: View, mode: Mode, seen: Seen | None) -> Observation:
     """What is said. `seen` is the deployment's own thing, None where there is none by design."""
     handle = view.deployment.handle
     there = seen is not None and seen.state not in (State.ABSENT, State.FOREIGN)
-    if REMOVED in handle:
-        return _removed(seen) if seen is not None and there else Observation(phase=Phase.ABSENT)
     if seen is not None and there:
-        return _own(view, mode, seen)
-    if handle.get(CREATED) == YES and handle.get(MODE) == Mode.ON_DEMAND.value:
-        return _served(view, {**handle}, handle[SENDS])
-    return Observation(phase=Phase.ABSENT)
+        return _removed(seen) if REMOVED in handle else _own(view, mode, seen)
+    if handle.get(MODE) == Mode.ON_DEMAND.value and handle.get(CREATED) == YES:
+        return _served(view, handle, handle[SENDS])
+    return absent(seen)
+
+
+def absent(seen: Seen | None) -> Observation:
+    """Nothing of ours; but perhaps something else is in its place."""
+    if seen is None or seen.state is State.ABSENT:
+        return Observation(phase=Phase.ABSENT)
+    return Observation(phase=Phase.ABSENT, detail=seen.detail, foreign=True)
 
 
 def _removed(seen: Seen) -> Observation:

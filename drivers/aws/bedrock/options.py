@@ -119,11 +119,8 @@ def _refused(spec: ModelSpec) -> Iterator[Finding]:
         )
         yield Finding("cloud.guardrail", Handling.REJECTED, detail)
     yield from _auth(spec)
-    if "cloud.tags" in spec.options:
-        for key, value in pairs(spec.options["cloud.tags"]).items():
-            if not (_TAG.fullmatch(key) and _TAG.fullmatch(value)):
-                detail = f"'{key}': Bedrock's tags are of letters, digits, blanks and . _ : / = + @ -"
-                yield Finding("cloud.tags", Handling.REJECTED, detail)
+    if "cloud.tags" in spec.options and (wrong := _tags(spec.options["cloud.tags"])):
+        yield Finding("cloud.tags", Handling.REJECTED, wrong)
     if spec.options.get(API, MANTLE) not in (MANTLE, "runtime"):
         yield Finding(API, Handling.REJECTED, f"is runtime or {MANTLE}")
 
@@ -138,3 +135,13 @@ def _auth(spec: ModelSpec) -> Iterator[Finding]:
         yield Finding("cloud.auth", Handling.REJECTED, detail)
     elif auth == "iam" and SECRET in spec.options:
         yield Finding(SECRET, Handling.IGNORED, "clients send a token of AWS's (cloud.auth=iam)")
+
+
+def _tags(text: str) -> str:
+    """Why Bedrock would not take these tags; empty where it does."""
+    try:
+        tags = pairs(text)
+    except ValueError as wrong:
+        return str(wrong)
+    bad = [key for key, value in tags.items() if not (_TAG.fullmatch(key) and _TAG.fullmatch(value))]
+    return f"'{bad[0]}': Bedrock's tags are of letters, digits, blanks and . _ : / = + @ -" if bad else ""

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from drivers.aws.bedrock.geography import Target
 from drivers.aws.bedrock.shelf import GONE, Row, Shelf
-from drivers.aws.bedrock.things import ABSENT, ARN, FOREIGN, Owned, Seen, State, is_mine, spent
+from drivers.aws.bedrock.things import ABSENT, ARN, Owned, Seen, State, foreign, is_mine, spent
 from drivers.aws.bedrock.wish import Mode
 from drivers.aws.errors import code_of, edge
 from drivers.aws.tags import as_lower_list, tags_of
@@ -27,17 +27,16 @@ class Profiles:
 
     mode = Mode.PROFILE
 
-    def find(self, shelf: Shelf, deployment: Deployment) -> Seen:
+    def find(self, shelf: Shelf, deployment: Deployment, *, by_tags: bool = False) -> Seen:
         named = [row for row in shelf.own_profiles if row["inferenceProfileName"] == deployment.name]
-        for row in named:
-            if is_mine(shelf, deployment, row["inferenceProfileArn"]):
-                return _seen(row)
         remembered = deployment.handle.get(ARN, "")
-        if ":application-inference-profile/" in remembered:
+        if ":application-inference-profile/" in remembered and not named:
             found = shelf.one("get_inference_profile", inferenceProfileIdentifier=remembered)
-            if found is not None:
-                return _seen(found)
-        return FOREIGN if named else ABSENT
+            named = [found] if found is not None else []
+        for row in named:
+            if is_mine(shelf, deployment, row["inferenceProfileArn"], by_tags):
+                return _seen(row)
+        return foreign("the inference profile", named[0]["inferenceProfileArn"]) if named else ABSENT
 
     def make(self, shelf: Shelf, deployment: Deployment, target: Target) -> None:
         with edge(f"creating the inference profile {deployment.name}", changes=True):

@@ -27,7 +27,7 @@ class State(Enum):
     ACTIVE = "active"
     FAILED = "failed"
     FOREIGN = "foreign"
-    """Something else has our name."""
+    """Something has our name and not our tags."""
     UNHEARD_OF = "unheard of"
 
 
@@ -41,7 +41,7 @@ class Seen(NamedTuple):
     """Id of the foundation model behind it; empty for weights of one's own."""
 
 
-ABSENT, FOREIGN = Seen(State.ABSENT), Seen(State.FOREIGN)
+ABSENT = Seen(State.ABSENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +57,8 @@ class Kind(Protocol):
 
     mode: Mode
 
-    def find(self, shelf: Shelf, deployment: Deployment) -> Seen:
-        """The deployment's one, by its name."""
+    def find(self, shelf: Shelf, deployment: Deployment, *, by_tags: bool = False) -> Seen:
+        """The deployment's one, by its name. `by_tags`: ours only if its tags still say so, whatever is remembered."""
         ...
 
     def make(self, shelf: Shelf, deployment: Deployment, target: Target) -> None:
@@ -74,9 +74,15 @@ class Kind(Protocol):
         ...
 
 
-def is_mine(shelf: Shelf, deployment: Deployment, arn: str) -> bool:
-    """Whether a thing under our name is ours: remembered, else by its tags."""
-    return deployment.handle.get(ARN) == arn or is_ours(shelf.tags(arn), deployment)
+def is_mine(shelf: Shelf, deployment: Deployment, arn: str, by_tags: bool) -> bool:
+    """Whether a thing under our name is ours. Tags cost a call for each thing: whoever only looks goes by what is
+    remembered, whoever changes something goes by the tags."""
+    return (not by_tags and deployment.handle.get(ARN) == arn) or is_ours(shelf.tags(arn), deployment)
+
+
+def foreign(what: str, arn: str) -> Seen:
+    """Something that stands where ours should be."""
+    return Seen(State.FOREIGN, arn, f"{what} {arn} is there without our tags")
 
 
 def spent(deployment: Deployment, what: str) -> Taken:

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from drivers.aws.bedrock.geography import Target
 from drivers.aws.bedrock.shelf import GONE, Row, Shelf
-from drivers.aws.bedrock.things import ABSENT, FOREIGN, Owned, Seen, State, is_mine, spent
+from drivers.aws.bedrock.things import ABSENT, Owned, Seen, State, foreign, is_mine, spent
 from drivers.aws.bedrock.wish import Mode
 from drivers.aws.errors import code_of, edge, message_of, says
 from drivers.aws.tags import as_lower_list, tags_of
@@ -25,13 +25,15 @@ class Throughputs:
 
     mode = Mode.PROVISIONED
 
-    def find(self, shelf: Shelf, deployment: Deployment) -> Seen:
+    def find(self, shelf: Shelf, deployment: Deployment, *, by_tags: bool = False) -> Seen:
         row = shelf.throughputs.get(deployment.name)
         if row is None or row["status"] == "Failed":  # only the whole description says why
             row = shelf.one("get_provisioned_model_throughput", provisionedModelId=deployment.name)
         if row is None:
             return ABSENT
-        return _seen(row) if is_mine(shelf, deployment, row["provisionedModelArn"]) else FOREIGN
+        if not is_mine(shelf, deployment, row["provisionedModelArn"], by_tags):
+            return foreign("the provisioned throughput", row["provisionedModelArn"])
+        return _seen(row)
 
     def make(self, shelf: Shelf, deployment: Deployment, target: Target) -> None:
         units = int(deployment.spec.options["cloud.throughput"].partition(":")[2])

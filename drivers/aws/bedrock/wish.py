@@ -17,6 +17,7 @@ from drivers.aws.settings import AwsSettings
 from drivers.base import ModelSpec
 from drivers.errors import Rejected
 from drivers.modelstore.reference import parse_reference
+from drivers.shapes import SHAPES
 
 PLATFORM = "aws-bedrock"
 API = "aws.bedrock-api"
@@ -87,6 +88,8 @@ def wish_of(spec: ModelSpec, settings: AwsSettings) -> Wish:
             "a profile of one's own cannot be copied into one with these tags; name its source",
         )
     model = _model(spec, settings, mantle)
+    if not SHAPES["throughput"].fits(throughput):
+        raise Unfit("cloud.throughput", SHAPES["throughput"].wrong)
     if mode is not Mode.PROVISIONED:
         return Wish(mode=mode, model=model, residency=residency, mantle=mantle)
     if not settings.provisioned_throughput:
