@@ -356,6 +356,17 @@ def test_tags_that_come_later_make_a_profile_and_the_old_id_goes_on_serving_mean
     assert bedrocks.books() == []
 
 
+@pytest.mark.parametrize("mode", [Mode.PROFILE, Mode.PROVISIONED, Mode.IMPORT])
+def test_what_a_list_still_shows_and_aws_says_is_gone_is_absent_and_nobody_elses(make: Make, mode: Mode) -> None:
+    bedrocks = make(mode)
+    bedrocks.ready(bedrocks.deployment())
+    gone = {"code": "ResourceNotFoundException", "message": "The resource was not found."}
+    bedrocks.cloud.fault("refused", operation="ListTagsForResource", times=2, **gone)
+    for ask in (bedrocks.bare().observe, bedrocks.bare().delete):
+        seen = ask(bedrocks.deployment())
+        assert (seen.phase, seen.foreign) == (Phase.ABSENT, False)
+
+
 def test_tags_that_cannot_be_put_anywhere_do_not_end_what_serves(make: Make) -> None:
     """`Taken` gives an attempt up, and this one is being used."""
     bedrocks = make()

@@ -13,11 +13,11 @@ from typing import Any
 
 from drivers.aws.bedrock.geography import Target
 from drivers.aws.bedrock.shelf import GONE, Row, Shelf
-from drivers.aws.bedrock.things import ABSENT, Owned, Seen, State, foreign, is_mine, spent
+from drivers.aws.bedrock.things import ABSENT, Owned, Seen, State, spent, whose
 from drivers.aws.bedrock.wish import Mode
 from drivers.aws.errors import code_of, edge
 from drivers.aws.settings import AwsSettings
-from drivers.aws.tags import as_lower_list, is_ours, tags_of
+from drivers.aws.tags import as_lower_list, tags_of
 from drivers.base import Deployment
 from drivers.errors import Denied, Taken
 
@@ -37,15 +37,11 @@ class Imports:
     def find(self, shelf: Shelf, deployment: Deployment, *, by_tags: bool = False) -> Seen:
         model = shelf.imported.get(deployment.name) or shelf.one("get_imported_model", modelIdentifier=deployment.name)
         if model is not None:
-            arn = model["modelArn"]
-            is_ours_still = is_mine(shelf, deployment, arn, by_tags)
-            return Seen(State.ACTIVE, arn) if is_ours_still else foreign("the imported model", arn)
+            return whose(shelf, deployment, Seen(State.ACTIVE, model["modelArn"]), "the imported model", by_tags)
         job = _job(shelf, deployment)
         if job is None:
             return ABSENT
-        if not is_ours(shelf.tags(job["jobArn"]), deployment):
-            return foreign("the import", job["jobArn"])
-        return _seen(job, deployment)
+        return whose(shelf, deployment, _seen(job, deployment), "the import", by_tags)
 
     def make(self, shelf: Shelf, deployment: Deployment, target: Target) -> None:
         job = _job(shelf, deployment)
@@ -86,9 +82,9 @@ class Imports:
 
     def owned(self, shelf: Shelf, lineage: str) -> Iterator[Owned]:
         for row in shelf.imported.values():
-            yield Owned(shelf.tags(row["modelArn"]), row["modelArn"])
+            yield Owned(shelf.tags(row["modelArn"]) or {}, row["modelArn"])
         for row in shelf.running_jobs:
-            yield Owned(shelf.tags(row["jobArn"]), row["jobArn"])
+            yield Owned(shelf.tags(row["jobArn"]) or {}, row["jobArn"])
 
 
 def _job(shelf: Shelf, deployment: Deployment) -> Row | None:

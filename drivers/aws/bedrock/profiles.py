@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from drivers.aws.bedrock.geography import Target
 from drivers.aws.bedrock.shelf import GONE, Row, Shelf
-from drivers.aws.bedrock.things import ABSENT, ARN, Owned, Seen, State, foreign, is_mine, spent
+from drivers.aws.bedrock.things import ABSENT, ARN, Owned, Seen, State, spent, whose
 from drivers.aws.bedrock.wish import Mode
 from drivers.aws.errors import code_of, edge
 from drivers.aws.tags import as_lower_list, tags_of
@@ -33,10 +33,9 @@ class Profiles:
         if ":application-inference-profile/" in remembered and not named:
             found = shelf.one("get_inference_profile", inferenceProfileIdentifier=remembered)
             named = [found] if found is not None else []
-        for row in named:
-            if is_mine(shelf, deployment, row["inferenceProfileArn"], by_tags):
-                return _seen(row)
-        return foreign("the inference profile", named[0]["inferenceProfileArn"]) if named else ABSENT
+        seen = [whose(shelf, deployment, _seen(row), "the inference profile", by_tags) for row in named]
+        ours = [one for one in seen if one.state not in (State.ABSENT, State.FOREIGN)]
+        return next(iter([*ours, *(one for one in seen if one.state is State.FOREIGN)]), ABSENT)
 
     def make(self, shelf: Shelf, deployment: Deployment, target: Target) -> None:
         with edge(f"creating the inference profile {deployment.name}", changes=True):
@@ -65,7 +64,7 @@ class Profiles:
     def owned(self, shelf: Shelf, lineage: str) -> Iterator[Owned]:
         for row in shelf.own_profiles:
             if row.get("description") == f"{MARK} {lineage}":
-                yield Owned(shelf.tags(row["inferenceProfileArn"]), row["inferenceProfileArn"])
+                yield Owned(shelf.tags(row["inferenceProfileArn"]) or {}, row["inferenceProfileArn"])
 
 
 def _seen(row: Row) -> Seen:

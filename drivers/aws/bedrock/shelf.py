@@ -25,7 +25,7 @@ class Shelf:
 
     def __init__(self, client: Client) -> None:
         self.client = client
-        self._tags: dict[str, Mapping[str, str]] = {}
+        self._tags: dict[str, Mapping[str, str] | None] = {}
 
     @property
     def region(self) -> str:
@@ -83,11 +83,11 @@ class Shelf:
                     return None
                 raise
 
-    def tags(self, arn: str) -> Mapping[str, str]:
-        """The tags of a thing; none of one that vanished meanwhile."""
+    def tags(self, arn: str) -> Mapping[str, str] | None:
+        """The tags of a thing; None where AWS says that there is no such thing, whatever a list still shows."""
         if arn not in self._tags:
             found = self.one("list_tags_for_resource", resourceARN=arn)
-            self._tags[arn] = as_mapping(found["tags"]) if found is not None else {}
+            self._tags[arn] = as_mapping(found["tags"]) if found is not None else None
         return self._tags[arn]
 
     def _profiles(self, kind: str) -> tuple[Row, ...]:

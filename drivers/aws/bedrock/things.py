@@ -74,15 +74,19 @@ class Kind(Protocol):
         ...
 
 
-def is_mine(shelf: Shelf, deployment: Deployment, arn: str, by_tags: bool) -> bool:
-    """Whether a thing under our name is ours. Tags cost a call for each thing: whoever only looks goes by what is
-    remembered, whoever changes something goes by the tags."""
-    return (not by_tags and deployment.handle.get(ARN) == arn) or is_ours(shelf.tags(arn), deployment)
-
-
-def foreign(what: str, arn: str) -> Seen:
-    """Something that stands where ours should be."""
-    return Seen(State.FOREIGN, arn, f"{what} {arn} is there without our tags")
+def whose(shelf: Shelf, deployment: Deployment, seen: Seen, what: str, by_tags: bool) -> Seen:
+    """A thing under our name, if it is ours; otherwise that it is not. Tags cost a call for each thing: whoever only
+    looks goes by what is remembered, whoever changes something goes by the tags."""
+    if seen.state is State.ABSENT or (not by_tags and deployment.handle.get(ARN) == seen.arn):
+        return seen
+    tags = shelf.tags(seen.arn)
+    if tags is None:
+        return ABSENT  # a list may show for a while what is gone
+    return (
+        seen
+        if is_ours(tags, deployment)
+        else Seen(State.FOREIGN, seen.arn, f"{what} {seen.arn} is there without our tags")
+    )
 
 
 def spent(deployment: Deployment, what: str) -> Taken:
@@ -96,7 +100,7 @@ def mark(shelf: Shelf, deployment: Deployment, arn: str) -> None:
     Whoever reads them in between reads one spec or the other: the user's own tags that are gone go first, one call then
     changes all of ours, and what is left over of a longer spec is emptied by it before it goes.
     """
-    there, wanted = shelf.tags(arn), tags_of(deployment)
+    there, wanted = shelf.tags(arn) or {}, tags_of(deployment)
     before = deployment_from(there)
     gone = [key for key in (tags_of(before) if before else ()) if key not in wanted and not key.startswith(PIECE)]
     left_over = [key for key in there if key.startswith(PIECE) and key not in wanted]

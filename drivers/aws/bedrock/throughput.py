@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from drivers.aws.bedrock.geography import Target
 from drivers.aws.bedrock.shelf import GONE, Row, Shelf
-from drivers.aws.bedrock.things import ABSENT, Owned, Seen, State, foreign, is_mine, spent
+from drivers.aws.bedrock.things import ABSENT, Owned, Seen, State, spent, whose
 from drivers.aws.bedrock.wish import Mode
 from drivers.aws.errors import code_of, edge, message_of, says
 from drivers.aws.tags import as_lower_list, tags_of
@@ -31,9 +31,7 @@ class Throughputs:
             row = shelf.one("get_provisioned_model_throughput", provisionedModelId=deployment.name)
         if row is None:
             return ABSENT
-        if not is_mine(shelf, deployment, row["provisionedModelArn"], by_tags):
-            return foreign("the provisioned throughput", row["provisionedModelArn"])
-        return _seen(row)
+        return whose(shelf, deployment, _seen(row), "the provisioned throughput", by_tags)
 
     def make(self, shelf: Shelf, deployment: Deployment, target: Target) -> None:
         units = int(deployment.spec.options["cloud.throughput"].partition(":")[2])
@@ -66,7 +64,7 @@ class Throughputs:
 
     def owned(self, shelf: Shelf, lineage: str) -> Iterator[Owned]:
         for row in shelf.throughputs.values():
-            yield Owned(shelf.tags(row["provisionedModelArn"]), row["provisionedModelArn"])
+            yield Owned(shelf.tags(row["provisionedModelArn"]) or {}, row["provisionedModelArn"])
 
 
 def _seen(row: Row) -> Seen:
