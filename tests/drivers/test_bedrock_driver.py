@@ -83,6 +83,17 @@ def test_access_that_is_taken_away_before_the_first_answer_is_said_in_awss_words
     assert bedrocks.driver.observe(deployment).phase is Phase.READY
 
 
+def test_a_model_that_the_url_does_not_serve_has_failed_and_not_only_not_answered_yet(make: Make) -> None:
+    """No list of AWS's says which models speak its OpenAI-compatible API, so the first answer does."""
+    bedrocks = make()
+    deployment = bedrocks.deployment(model_id="deepseek.r1-v1:0")
+    bedrocks.driver.create(deployment)
+    seen = bedrocks.driver.observe(deployment)
+    assert seen.phase is Phase.FAILED
+    assert seen.detail.startswith("AWS does not serve it there: a completion was answered with HTTP 400: ")
+    assert "is not supported on this API" in seen.detail
+
+
 def test_a_model_that_aws_does_not_list_in_the_region_is_refused(make: Make) -> None:
     bedrocks = make()
     with pytest.raises(Rejected, match=f"lists no model amazon.nova-lite-v2:0 in {REGION}.*amazon.nova-lite-v1:0"):

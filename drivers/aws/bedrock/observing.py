@@ -24,6 +24,9 @@ MODE, CREATED, MODEL, SENDS, ANSWERED = "mode", "created", "model", "sends", "an
 YES = "yes"
 NOT_ASKED = Answer(False, "the model has not been asked yet")
 _STARTING_S = 30.0
+_NEVER = frozenset({400, 404})
+"""What the URL answers for a model that it does not serve: not every model of AWS's speaks its OpenAI-compatible API,
+and no list says which (docs.aws.amazon.com/bedrock/latest/userguide/models-api-compatibility.html does, for people)."""
 
 
 class View(NamedTuple):
@@ -100,6 +103,8 @@ def _served(view: View, handle: Mapping[str, str], sends: str) -> Observation:
     if unlisted:
         return Observation(phase=Phase.DEGRADED, detail=unlisted, handle=handle, endpoint=endpoint)
     answer = Answer(True) if answered else _ask(view, sends)
+    if handle[MODE] == Mode.ON_DEMAND.value and answer.status in _NEVER:
+        return Observation(phase=Phase.FAILED, detail=f"AWS does not serve it there: {answer.detail}", handle=handle)
     if not answer.ok:
         soon_s = 1.0 if answer is NOT_ASKED else LOOK_S
         return Observation(phase=Phase.CREATING, detail=answer.detail, handle=handle, look_again_s=soon_s)

@@ -34,6 +34,8 @@ class Model:
     output: str = "TEXT"
     status: str = "ACTIVE"
     ends: str = ""
+    chats: bool = True
+    """Whether the OpenAI-compatible URL serves it; on AWS fewer do than here."""
 
     @property
     def provider(self) -> str:
@@ -52,7 +54,7 @@ MODELS: tuple[Model, ...] = (
     Model("meta.llama3-2-1b-instruct-v1:0", "Llama 3.2 1B Instruct", geographies=("us", "eu")),
     Model("meta.llama3-2-3b-instruct-v1:0", "Llama 3.2 3B Instruct", geographies=("us", "eu")),
     Model("meta.llama3-3-70b-instruct-v1:0", "Llama 3.3 70B Instruct", geographies=("us",)),
-    Model("deepseek.r1-v1:0", "DeepSeek-R1", geographies=("us",)),
+    Model("deepseek.r1-v1:0", "DeepSeek-R1", geographies=("us",), chats=False),
     Model("anthropic.claude-sonnet-4-5-20250929-v1:0", "Claude Sonnet 4.5", geographies=("global",)),
     Model("amazon.nova-lite-v1:0", "Nova Lite", ("us-east-1",), ("us", "eu", "apac"), ("us-east-1",)),
     Model("mistral.mistral-7b-instruct-v0:2", "Mistral 7B Instruct", EVERYWHERE, status="LEGACY", ends="2099-03-31"),

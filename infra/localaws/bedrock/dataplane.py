@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from infra.localaws.bedrock.account import World
-from infra.localaws.bedrock.catalogue import MANTLE
+from infra.localaws.bedrock.catalogue import MANTLE, Model
 from infra.localaws.containers import Container
 from infra.localaws.errors import AwsError
 from infra.localaws.http import Answer, Request
@@ -84,7 +84,7 @@ def served(world: World, region: str, model: str) -> str:
     id = model.rpartition("/")[2]
     for profile, source, _ in world.catalogue.system_profiles(region):
         if id == profile:
-            return _allowed(world, source.id)
+            return _allowed(world, _chatting(source).id)
     found = world.catalogue.find(region, model)
     if found is None:
         raise Refused(400, "The provided model identifier is invalid.")
@@ -94,7 +94,13 @@ def served(world: World, region: str, model: str) -> str:
             f"Invocation of model ID {model} with on-demand throughput isn't supported. Retry your request with the ID "
             "or ARN of an inference profile that contains this model.",
         )
-    return _allowed(world, found.id)
+    return _allowed(world, _chatting(found).id)
+
+
+def _chatting(model: Model) -> Model:
+    if not model.chats:
+        raise Refused(400, f'"{model.id}" is not supported on this API.')
+    return model
 
 
 def _allowed(world: World, id: str) -> str:
