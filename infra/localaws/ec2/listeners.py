@@ -52,7 +52,7 @@ class Listeners:
                 return
             self._selector.unregister(door.listening)
             door.listening.close()
-            for connection in door.connections:
+            for connection in tuple(door.connections):  # whoever served one takes it out meanwhile
                 _hang_up(connection)
 
     def close_all(self) -> None:
