@@ -16,7 +16,6 @@ from tests import builders
 from tests.drivers import aws_clouds
 
 PROFILE = "compose-model-machine"
-ENDS = (Phase.READY,)
 
 
 class Ec2s:
@@ -89,3 +88,23 @@ class Ec2s:
         iam.create_role(RoleName=PROFILE, AssumeRolePolicyDocument="{}")
         iam.create_instance_profile(InstanceProfileName=PROFILE)
         iam.add_role_to_instance_profile(InstanceProfileName=PROFILE, RoleName=PROFILE)
+
+
+class Fleets(Ec2s):
+    """The same with two machines per deployment."""
+
+    def deployment(self, number: int = 1, spec: ModelSpec | None = None, **given: Any) -> Deployment:
+        options = {"cloud.replicas": "2"} | given.pop("options", {})
+        return super().deployment(number, spec, options=options, **given)
+
+    def things(self, deployment: Deployment) -> int:
+        """Fleets, not machines."""
+        machines = super().things(deployment)
+        groups = aws_clouds.backdoor("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"]
+        ours = [one for one in groups if _tags(one).get("cmr:deployment") == deployment.id]
+        assert machines in (0, 2 * len(ours))
+        return len(ours)
+
+
+def _tags(thing: dict[str, Any]) -> dict[str, str]:
+    return {tag["Key"]: tag["Value"] for tag in thing["Tags"]}

@@ -131,8 +131,26 @@ def test_a_machine_that_somebody_terminated_has_failed_and_is_not_started_again(
     assert platform.driver.observe(deployment).detail.startswith("somebody terminated the machine")
     platform.cloud.advance(7200)
     assert platform.driver.observe(deployment).phase is Phase.ABSENT, "AWS shows a terminated machine for an hour"
-    assert platform.driver.create(deployment).phase is Phase.FAILED
+    with pytest.raises(Taken, match="its machine was terminated"):
+        platform.driver.create(deployment)
     assert platform.machines() == []
+
+
+def test_a_machine_whose_tags_were_removed_is_foreign_and_left_alone(make: Make) -> None:
+    platform = make()
+    deployment, _ = platform.ready()
+    (machine,) = platform.machines()
+    ec2 = backdoor("ec2")
+    ec2.delete_tags(Resources=[machine["InstanceId"]], Tags=[{"Key": "cmr:deployment"}])
+    seen = platform.driver.observe(deployment)
+    assert (seen.phase, seen.foreign, machine["InstanceId"] in seen.detail) == (Phase.ABSENT, True, True)
+    assert platform.driver.observe_many([deployment])[deployment.id] == seen
+    for known in (deployment, replace(deployment, handle={})):
+        with pytest.raises(Taken, match="does not carry our tags any more"):
+            platform.driver.create(known)
+    platform.driver.delete(deployment)
+    (reservation,) = ec2.describe_instances(InstanceIds=[machine["InstanceId"]])["Reservations"]
+    assert reservation["Instances"][0]["State"]["Name"] == "running"
 
 
 def test_a_machine_that_somebody_stopped_is_degraded(make: Make) -> None:

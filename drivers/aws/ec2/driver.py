@@ -16,7 +16,7 @@ from functools import partial
 from drivers import probe
 from drivers.aws import check
 from drivers.aws.clients import Clients
-from drivers.aws.ec2 import health, machines, removing, standing
+from drivers.aws.ec2 import fleet, fleetstanding, health, machines, removing, standing
 from drivers.aws.ec2.keys import Keys
 from drivers.aws.ec2.launching import Launcher
 from drivers.aws.ec2.platform import Platform, of_deployment, tagged_with
@@ -43,6 +43,7 @@ class Ec2Driver:
         self._settings, self._clients = settings, clients
         self._keys = Keys(settings)
         self._launcher = Launcher(settings, self._keys, clock)
+        self._fleet = fleet.Fleet(self._launcher)
 
     def check(self, spec: ModelSpec) -> tuple[Finding, ...]:
         """See `Driver.check`."""
@@ -72,6 +73,11 @@ class Ec2Driver:
         platform = self._platform(deployment)
         self._clients.guard_account(platform.place, deployment.spec.options)
         there = _seen(platform, deployment)
+        for machine in there:
+            if standing.is_foreign(machine, deployment):
+                raise Taken(standing.foreign(machine))
+        if fleet.is_fleet(deployment):
+            return self._fleet_created(platform, deployment, there)
         if there:
             return self._judged(platform, deployment, there, Statuses(platform))
         template = platform.template(deployment.name)
@@ -87,23 +93,27 @@ class Ec2Driver:
         """One step towards ABSENT, which is answered when all parts were seen gone."""
         platform = self._platform(deployment)
         self._clients.guard_account(platform.place, deployment.spec.options)
-        there = _seen(platform, deployment)
+        there = [one for one in _seen(platform, deployment) if not standing.is_foreign(one, deployment)]
         template = standing.ours(platform.template(deployment.name), deployment)
         removing.mark(platform, template, there)
-        going = removing.terminate(platform, there)
+        many = fleet.is_fleet(deployment)
+        going = self._fleet.remove_group(platform, deployment) if many else None
+        going = going or removing.terminate(platform, there)
+        going = going or (self._fleet.remove_balancer(platform, deployment) if many else None)
         return going or removing.remove_rest(platform, deployment, self._keys)
 
     def in_flight(self, deployment: Deployment) -> int | None:
         """What llama-server says of itself."""
         try:
             platform = self._platform(deployment)
-            machine = standing.best(_seen(platform, deployment))
-            if machine is None or machine.state != "running":
-                return None
-            url = health.base_url(standing.address(deployment, machine))
-            return probe.busy_slots(url, key=self._keys.key(deployment, platform))
+            running = [machine for machine in _seen(platform, deployment) if machine.state == "running"]
+            urls = [health.base_url(standing.address(deployment, machine)) for machine in running]
+            key = self._keys.key(deployment, platform) if urls else None
+            busy = [probe.busy_slots(url, key=key) for url in urls]
         except (DriverError, OSError):
             return None
+        told = [number for number in busy if number is not None]
+        return sum(told) if told and len(told) == len(busy) else None
 
     def owned(self, lineage: str) -> Iterable[Deployment]:
         """What has a launch template or a machine, in all places that the settings know."""
@@ -132,6 +142,12 @@ class Ec2Driver:
 
     def _platform(self, deployment: Deployment) -> Platform:
         return Platform(self._clients, place_of(deployment, self._settings))
+
+    def _fleet_created(self, platform: Platform, deployment: Deployment, there: Sequence[Machine]) -> Observation:
+        template = platform.template(deployment.name)
+        if not _is_deleting(template, deployment):
+            self._fleet.launch(platform, deployment)
+        return fleetstanding.observe(platform, deployment, there, self._keys, self._settings)
 
     def _observed_in(self, place: Place, deployments: Sequence[Deployment]) -> Mapping[str, Observation]:
         platform = Platform(self._clients, place)
@@ -163,7 +179,13 @@ class Ec2Driver:
     def _judged(
         self, platform: Platform, deployment: Deployment, there: Sequence[Machine], statuses: Statuses
     ) -> Observation:
+        lost = [one for one in there if standing.is_foreign(one, deployment)]
+        there = [one for one in there if one not in lost]
+        if fleet.is_fleet(deployment):
+            return fleetstanding.observe(platform, deployment, there, self._keys, self._settings)
         machine = standing.best(there)
+        if lost and (machine is None or machine.is_gone):
+            return Observation(phase=Phase.ABSENT, detail=standing.foreign(lost[0]), foreign=True)
         if machine is None or machine.is_gone:
             return standing.without_machine(deployment, platform.template(deployment.name), machine)
         file = str(self._keys.file(deployment))

@@ -17,12 +17,12 @@ from drivers.aws.ec2.keys import Keys
 from drivers.aws.ec2.options import brings_groups
 from drivers.aws.ec2.platform import Platform
 from drivers.aws.ec2.requests import Subnet, Try
-from drivers.aws.ec2.standing import handle, ours
+from drivers.aws.ec2.standing import foreign, handle, ours
 from drivers.aws.ec2.things import Group, Template
 from drivers.aws.errors import code_of, says, translated
 from drivers.aws.settings import AwsSettings
 from drivers.aws.tags import is_ours
-from drivers.base import Deployment, ModelSpec, Observation, Phase
+from drivers.base import Deployment, ModelSpec, Observation
 from drivers.errors import Ambiguous, Denied, DriverError, Exhausted, Rejected, Taken, Unavailable
 from drivers.values import comma_list, sizes, whole_range
 
@@ -37,11 +37,13 @@ class Launcher:
     def __init__(self, settings: AwsSettings, keys: Keys, clock: Callable[[], datetime]) -> None:
         self._settings, self._keys, self._clock = settings, keys, clock
 
-    def prepare(self, platform: Platform, deployment: Deployment) -> tuple[Template, Sequence[Subnet], Sequence[str]]:
+    def prepare(
+        self, platform: Platform, deployment: Deployment, *, for_itself: bool = False
+    ) -> tuple[Template, Sequence[Subnet], Sequence[str]]:
         """Everything that costs nothing: launch template, security group and key. The subnets and groups to use."""
         subnets = self.subnets(platform, deployment.spec)
         template = self.template(platform, deployment)
-        groups = self.groups(platform, deployment, subnets[0].vpc)
+        groups = self.groups(platform, deployment, subnets[0].vpc, for_itself=for_itself)
         self._keys.provide(deployment, platform)
         return template, subnets, groups
 
@@ -163,11 +165,13 @@ class Launcher:
             machine = platform.run(requests.run_request(deployment, way, groups))
         except Exception as error:
             if code_of(error) == "IdempotentInstanceTerminated":
-                return Observation(phase=Phase.FAILED, detail="its machine was terminated")
+                raise Taken("its machine was terminated, and AWS starts no other one for the same request") from error
             refusal = refused(error, f"starting {way}")
             if isinstance(refusal, Exhausted):
                 return refusal
             raise refusal from error
+        if not is_ours(machine.tags, deployment):
+            raise Taken(foreign(machine))
         known = handle(deployment, machine, platform.place, platform.region)
         return health.creating(deployment, known, "the machine is starting")
 

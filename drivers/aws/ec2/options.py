@@ -100,8 +100,11 @@ def _replicas(text: str, spec: ModelSpec, settings: AwsSettings) -> str:
     asked = whole_range(text)
     if asked.low < 1:
         return "machines are not stopped and woken yet: 1 or more"
-    most = f"the operator's settings allow {settings.max_replicas} (aws.max_replicas)"
-    return most if asked.high > settings.max_replicas else ""
+    if asked.high > settings.max_replicas:
+        return f"the operator's settings allow {settings.max_replicas} (aws.max_replicas)"
+    if asked.low > 1 and spec.options.get("cloud.spot") == "prefer":
+        return "a group of machines does not fall back from spot to on-demand: cloud.spot=require or never"
+    return ""
 
 
 def _disk_type(text: str, spec: ModelSpec, settings: AwsSettings) -> str:

@@ -102,6 +102,15 @@ class Platform:
                 raise
         return next(templates_in(({"LaunchTemplates": [answer["LaunchTemplate"]]},)))
 
+    def template_data(self, name: str, version: str) -> dict[str, Any]:
+        """What a version of a template says."""
+        with edge(f"reading the launch template {name}"):
+            answer = self.client("ec2").reads.describe_launch_template_versions(
+                LaunchTemplateName=name, Versions=[version]
+            )
+        (found,) = answer["LaunchTemplateVersions"]
+        return dict(found["LaunchTemplateData"])
+
     def create_version(self, **request: Any) -> None:
         with edge(f"completing the launch template {request['LaunchTemplateName']}", changes=True):
             self.client("ec2").calls.create_launch_template_version(**request)

@@ -40,11 +40,21 @@ def ours(template: Template | None, deployment: Deployment) -> Template | None:
     return template if template is not None and is_ours(template.tags, deployment) else None
 
 
+def is_foreign(machine: Machine, deployment: Deployment) -> bool:
+    """Whether a machine that is remembered as this deployment's is not ours (any more), and there."""
+    return not machine.is_gone and not is_ours(machine.tags, deployment)
+
+
+def foreign(machine: Machine) -> str:
+    """What to say of it."""
+    return f"{machine.id} does not carry our tags any more; it is left alone, and goes on costing money"
+
+
 def without_machine(deployment: Deployment, template: Template | None, gone: Machine | None) -> Observation:
     """No machine is left, or none was there yet. The launch template is the first part to come and the last to go."""
     if ours(template, deployment) is None:
-        detail = "a launch template of its name belongs to somebody else" if template is not None else ""
-        return Observation(phase=Phase.ABSENT, detail=detail)
+        detail = "a launch template of its name does not carry our tags" if template is not None else ""
+        return Observation(phase=Phase.ABSENT, detail=detail, foreign=template is not None)
     assert template is not None
     if DELETING in template.tags:
         return deleting("its parts are being removed")

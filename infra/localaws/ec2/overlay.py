@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from infra.localaws.ec2 import images, mending
+from infra.localaws.ec2 import fleets, images, mending
 from infra.localaws.ec2.machines import Machines
 from infra.localaws.ec2.world import World
 from infra.localaws.overlay import Overlay, Surroundings, Verb
@@ -20,7 +20,7 @@ class Ec2(Overlay):
         super().__init__(around)
         self._machines = Machines(around.containers)
         self.world = World(around, self._machines)
-        mending.install(self.world)
+        self._install()
 
     def verbs(self) -> Mapping[str, Verb]:
         return {
@@ -45,9 +45,14 @@ class Ec2(Overlay):
 
     def settle(self, now: datetime) -> None:
         self.world.settle(now)
+        fleets.settle(self.world)
 
     def reset(self) -> None:
         self._machines.stop_all()
         images.reset()
         self.world = World(self.around, self._machines)
+        self._install()
+
+    def _install(self) -> None:
         mending.install(self.world)
+        fleets.install(self.world)

@@ -36,6 +36,8 @@ class World:
     """Instance to when descriptions show it."""
     lag_s: float = 0.0
     impaired: set[str] = field(default_factory=set)
+    failures: dict[str, str] = field(default_factory=dict)
+    """Auto Scaling group to why it could not start a machine."""
 
     def now(self) -> datetime:
         return self.around.clock.now()

@@ -1,0 +1,143 @@
+"""Auto Scaling and load balancers as this driver needs them: thin calls, values back, errors translated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from drivers.aws.ec2.platform import Platform
+from drivers.aws.errors import code_of, edge
+from drivers.aws.tags import as_mapping
+
+
+class FleetGroup(NamedTuple):
+    """One Auto Scaling group."""
+
+    desired: int
+    is_going: bool
+    tags: Mapping[str, str]
+
+
+class Balancer(NamedTuple):
+    """One load balancer."""
+
+    arn: str
+    address: str
+    state: str
+    """AWS's word: provisioning, active, active_impaired, failed."""
+
+
+class FleetPlatform:
+    """The same place as `platform`, two more services."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+
+    @property
+    def _scaling(self) -> Any:
+        return self._platform.client("autoscaling")
+
+    @property
+    def _balancing(self) -> Any:
+        return self._platform.client("elbv2")
+
+    # -- the group ----------------------------------------------------------------------------------------------------
+
+    def group(self, name: str) -> FleetGroup | None:
+        with edge(f"looking at the Auto Scaling group {name}"):
+            answer = self._scaling.reads.describe_auto_scaling_groups(AutoScalingGroupNames=[name])
+        for found in answer["AutoScalingGroups"]:
+            return FleetGroup(found["DesiredCapacity"], bool(found.get("Status")), as_mapping(found.get("Tags")))
+        return None
+
+    def create_group(self, **request: Any) -> bool:
+        """False where there is one of this name."""
+        with edge(f"making the Auto Scaling group {request['AutoScalingGroupName']}", changes=True):
+            try:
+                self._scaling.calls.create_auto_scaling_group(**request)
+            except Exception as error:
+                if code_of(error) in ("AlreadyExists", "AlreadyExistsFault"):
+                    return False
+                raise
+        return True
+
+    def delete_group(self, name: str) -> None:
+        with edge(f"deleting the Auto Scaling group {name}", changes=True):
+            self._scaling.calls.delete_auto_scaling_group(AutoScalingGroupName=name, ForceDelete=True)
+
+    def last_failure(self, name: str) -> str:
+        """What AWS said when it could not start a machine of the group; empty where it could."""
+        with edge(f"looking at the activities of {name}"):
+            answer = self._scaling.reads.describe_scaling_activities(AutoScalingGroupName=name, MaxRecords=5)
+        newest: Mapping[str, Any] = next(iter(answer["Activities"]), {})
+        return str(newest.get("StatusMessage") or "") if newest.get("StatusCode") == "Failed" else ""
+
+    # -- the load balancer --------------------------------------------------------------------------------------------
+
+    def balancer(self, name: str) -> Balancer | None:
+        with edge(f"looking at the load balancer {name}"):
+            try:
+                answer = self._balancing.reads.describe_load_balancers(Names=[name])
+            except Exception as error:
+                if code_of(error) == "LoadBalancerNotFound":
+                    return None
+                raise
+        return next((_balancer(one) for one in answer["LoadBalancers"]), None)
+
+    def create_balancer(self, **request: Any) -> Balancer:
+        """AWS answers a second time with the first one, as long as the request is the same."""
+        with edge(f"making the load balancer {request['Name']}", changes=True):
+            (made,) = self._balancing.calls.create_load_balancer(**request)["LoadBalancers"]
+        return _balancer(made)
+
+    def delete_balancer(self, arn: str) -> None:
+        with edge("deleting the load balancer", changes=True):
+            self._balancing.calls.delete_load_balancer(LoadBalancerArn=arn)
+
+    def target_group(self, name: str) -> str | None:
+        """Its ARN."""
+        with edge(f"looking at the target group {name}"):
+            try:
+                answer = self._balancing.reads.describe_target_groups(Names=[name])
+            except Exception as error:
+                if code_of(error) == "TargetGroupNotFound":
+                    return None
+                raise
+        return next((str(one["TargetGroupArn"]) for one in answer["TargetGroups"]), None)
+
+    def create_target_group(self, **request: Any) -> str:
+        with edge(f"making the target group {request['Name']}", changes=True):
+            (made,) = self._balancing.calls.create_target_group(**request)["TargetGroups"]
+        return str(made["TargetGroupArn"])
+
+    def delete_target_group(self, arn: str) -> bool:
+        """False while something still uses it."""
+        with edge("deleting the target group", changes=True):
+            try:
+                self._balancing.calls.delete_target_group(TargetGroupArn=arn)
+            except Exception as error:
+                if code_of(error) in ("ResourceInUse", "TargetGroupNotFound"):
+                    return code_of(error) == "TargetGroupNotFound"
+                raise
+        return True
+
+    def has_listener(self, balancer: str) -> bool:
+        with edge("looking at the load balancer's listeners"):
+            return bool(self._balancing.reads.describe_listeners(LoadBalancerArn=balancer)["Listeners"])
+
+    def create_listener(self, **request: Any) -> None:
+        with edge("making the load balancer listen", changes=True):
+            try:
+                self._balancing.calls.create_listener(**request)
+            except Exception as error:
+                if code_of(error) != "DuplicateListener":
+                    raise
+
+    def tags(self, arns: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
+        with edge("reading tags"):
+            answer = self._balancing.reads.describe_tags(ResourceArns=list(arns))
+        return {one["ResourceArn"]: as_mapping(one["Tags"]) for one in answer["TagDescriptions"]}
+
+
+def _balancer(said: Mapping[str, Any]) -> Balancer:
+    return Balancer(said["LoadBalancerArn"], said["DNSName"], said.get("State", {}).get("Code", ""))

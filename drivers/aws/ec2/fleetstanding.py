@@ -1,0 +1,92 @@
+"""How a fleet stands: its group and load balancer are there, its machines run, its address answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from drivers.aws.ec2 import health, names, standing
+from drivers.aws.ec2.fleetplatform import FleetPlatform
+from drivers.aws.ec2.keys import Keys
+from drivers.aws.ec2.machines import replicas
+from drivers.aws.ec2.platform import Platform
+from drivers.aws.ec2.things import Machine
+from drivers.aws.settings import AwsSettings
+from drivers.base import Deployment, Observation
+
+BALANCER = "balancer"
+"""The key of the handle with the load balancer's address: once it is there, group and load balancer were seen."""
+
+
+def observe(
+    platform: Platform, deployment: Deployment, machines: Sequence[Machine], keys: Keys, settings: AwsSettings
+) -> Observation:
+    """What a fleet is worth. Costs calls only until it was seen whole, and when it has no machine."""
+    left = standing.alive(machines)
+    if any(names.DELETING in machine.tags for machine in left):
+        return standing.deleting("the machines are going")
+    address = deployment.handle.get(BALANCER, "") if left else ""
+    if not address:
+        found = _whole(platform, deployment)
+        if isinstance(found, Observation):
+            return found
+        address = found
+    known = _handle(deployment, platform, address)
+    running = [machine for machine in left if machine.state == "running"]
+    if not running:
+        return health.creating(deployment, known, _why_none(platform, deployment, left))
+    return _asked(platform, deployment, known, _counted(deployment, running), keys, settings)
+
+
+def _whole(platform: Platform, deployment: Deployment) -> Observation | str:
+    """The address of a fleet of which everything is there; else what that means."""
+    fleet = FleetPlatform(platform)
+    template = standing.ours(platform.template(deployment.name), deployment)
+    going = template is not None and names.DELETING in template.tags
+    group = None if template is None or going else fleet.group(deployment.name)
+    balancer = fleet.balancer(names.balancer_name(deployment)) if group is not None else None
+    if group is None or balancer is None:
+        return standing.without_machine(deployment, platform.template(deployment.name), None)
+    if group.is_going:
+        return standing.deleting("the machines are going")
+    return balancer.address
+
+
+def _why_none(platform: Platform, deployment: Deployment, left: Sequence[Machine]) -> str:
+    if left:
+        return "the machines are starting"
+    failure = FleetPlatform(platform).last_failure(deployment.name)
+    return f"the group has no machine yet: {failure}" if failure else "the group has no machine yet"
+
+
+def _counted(deployment: Deployment, running: Sequence[Machine]) -> str:
+    """What to say of fewer machines than were asked for."""
+    wanted = replicas(deployment.spec)
+    return f"{len(running)} of {wanted} machines run" if len(running) < wanted else ""
+
+
+def _asked(
+    platform: Platform,
+    deployment: Deployment,
+    known: dict[str, str],
+    counted: str,
+    keys: Keys,
+    settings: AwsSettings,
+) -> Observation:
+    address = known[BALANCER]
+    key = keys.key(deployment, platform)
+    where = health.endpoint(deployment, address, str(keys.file(deployment)))
+    if health.ANSWERED in known:
+        if health.is_well(deployment, address):
+            return health.ready(deployment, where, known, counted)
+        return health.degraded(deployment, where, known, "the load balancer does not pass the health check on")
+    missing = health.first_answer(deployment, address, key, settings)
+    if missing == health.KEY_REFUSED:
+        keys.renewed(deployment, platform)
+    if missing:
+        return health.creating(deployment, known, missing)
+    return health.ready(deployment, where, {**known, health.ANSWERED: address}, counted)
+
+
+def _handle(deployment: Deployment, platform: Platform, address: str) -> dict[str, str]:
+    kept = {key: value for key, value in deployment.handle.items() if (key, value) == (health.ANSWERED, address)}
+    return {**standing.located(platform.place, platform.region), BALANCER: address, **kept}
