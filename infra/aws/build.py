@@ -21,12 +21,9 @@ def policies() -> dict[str, str]:
 def built() -> str:
     """The template with the policies in it. JSON is YAML."""
     source = (HERE / "installation.in.yaml").read_text(encoding="utf-8")
-    references = [f"        - !Ref {name.capitalize()}Policy" for name in policies()]
     resources = [_resource(name, text) for name, text in policies().items()]
     head = "# Made from installation.in.yaml and policies/ by `python -m infra.aws.build`; change those.\n"
-    return head + source.replace("POLICY-REFERENCES\n", "\n".join(references) + "\n").replace(
-        "POLICIES\n", "".join(resources)
-    )
+    return head + source.replace("POLICIES\n", "".join(resources))
 
 
 def _resource(name: str, text: str) -> str:
@@ -37,6 +34,7 @@ def _resource(name: str, text: str) -> str:
         "    Properties:\n"
         f"      ManagedPolicyName: compose-model-reconciler-{name}\n"
         f"      Description: What the driver of aws-{name} does\n"
+        "      Roles: [!Ref ServiceRole]\n"
         f"      PolicyDocument: {document}\n"
     )
 

@@ -11,20 +11,29 @@ import pytest
 from drivers.aws.ec2 import names
 from drivers.base import Deployment
 from tests.drivers.aws_converge import Reconciler, nothing, survived
-from tests.drivers.ec2s import Ec2s
+from tests.drivers.ec2s import Ec2s, Fleets
 
+FLEET = {
+    "autoscaling group": 1,
+    "ec2 instance": 2,
+    "ec2 launch template": 1,
+    "ec2 security group": 1,
+    "elbv2 load balancer": 1,
+    "elbv2 target group": 1,
+    "ssm parameter": 1,
+}
 ONE_SET = {"ec2 instance": 1, "ec2 launch template": 1, "ec2 security group": 1, "ssm parameter": 1}
 
 
 class Bench:
     """Makes platforms, and knows the deployments that the acts are about."""
 
-    def __init__(self, root: Path, lag_s: float = 0.0, **settings: object) -> None:
-        self.root, self.lag_s, self.settings = root, lag_s, settings
+    def __init__(self, root: Path, lag_s: float = 0.0, kind: type[Ec2s] = Ec2s) -> None:
+        self.root, self.lag_s, self.kind = root, lag_s, kind
         self.numbers = itertools.count(1)
 
     def __call__(self) -> Ec2s:
-        made = Ec2s(self.root / str(next(self.numbers)), **self.settings)
+        made = self.kind(self.root / str(next(self.numbers)))
         made.cloud.perform("ec2-lag", seconds=self.lag_s)
         return made
 
@@ -56,7 +65,8 @@ def destroy(reconciler: Reconciler) -> None:
 
 
 def one_set(reconciler: Reconciler) -> None:
-    assert Counter(rig(reconciler).books()) == ONE_SET
+    wanted = FLEET if isinstance(reconciler.rig, Fleets) else ONE_SET
+    assert Counter(rig(reconciler).books()) == wanted
 
 
 def of_the_second(reconciler: Reconciler) -> None:
@@ -84,6 +94,13 @@ def test_every_lost_call_leaves_one_whole_set_or_nothing(
     record_property("crash points survived", points)
     print(f"aws-ec2 {act}: {points} crash points survived")
     assert points >= 20
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("act", ACTS)
+def test_a_fleet_is_whole_or_nothing_as_well(act: str, tmp_path: Path) -> None:
+    points = survived(Bench(tmp_path, kind=Fleets), *ACTS[act])
+    print(f"aws-ec2 {act}, two machines behind a load balancer: {points} crash points survived")
 
 
 @pytest.mark.slow

@@ -1,0 +1,136 @@
+"""Promise: what `infra/aws` gives a driver is what the driver does, and the stack can be made."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from drivers.base import Phase
+from infra.aws import build
+from tests.drivers.aws_clouds import backdoor, fresh
+from tests.drivers.ec2s import Ec2s, Fleets
+
+ACTIONS = {"elbv2": "elasticloadbalancing", "service-quotas": "servicequotas"}
+"""Services whose permissions have another name than the SDK's."""
+NO_CALLS = {"iam:PassRole", "iam:CreateServiceLinkedRole", "elasticloadbalancing:AddTags", "ssm:AddTagsToResource"}
+"""Permissions that other calls need."""
+READING = re.compile(r"[\w-]+:(?:Describe|Get|List|Search|Invoke|CallWith|Converse)")
+OWNER = "compose-model-reconciler"
+
+
+def statements(name: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(build.policies()[name])["Statement"]
+    return found
+
+
+def actions(statement: Mapping[str, Any]) -> list[str]:
+    said = statement["Action"]
+    return [said] if isinstance(said, str) else said
+
+
+@pytest.fixture
+def calls(tmp_path: Path) -> Iterator[set[str]]:
+    """Every call of the driver of EC2, by the name of its permission."""
+    seen: set[str] = set()
+    for kind in (Ec2s, Fleets):
+        platform = kind(tmp_path / kind.__name__)
+        list(platform.driver.preflight())
+        if kind is Ec2s:
+            platform.cloud.capacity("us-east-1a/g6.xlarge", 0)
+        deployment, _ = platform.ready(deployment=platform.deployment(options={"cloud.cpu": "1..999"}))
+        for machine in platform.machines(deployment):
+            platform.cloud.perform("silence", id=machine["InstanceId"], silent=True)
+        platform.driver.observe(deployment)
+        list(platform.driver.logs(deployment))
+        list(platform.driver.owned(deployment.lineage))
+        for key in ("g6.xlarge", "g5.xlarge"):
+            platform.cloud.capacity(key, 0)
+        if kind is Fleets:
+            waiting = platform.deployment(2)
+            platform.driver.create(waiting)
+            platform.driver.observe(waiting)
+            platform.until(platform.driver.delete, waiting, Phase.ABSENT)
+        for file in (platform.settings.key_root / "ec2").iterdir():
+            file.unlink()
+        platform.driver.in_flight(deployment)
+        platform.until(platform.driver.delete, deployment, Phase.ABSENT)
+        seen |= set(platform.cloud.calls())
+        platform.cloud.reset()
+    return {_permission(name) for name in seen}
+
+
+def _permission(call: str) -> str:
+    service, _, operation = call.partition(".")
+    return f"{ACTIONS.get(service, service)}:{operation}"
+
+
+def test_the_policy_of_ec2_allows_what_its_driver_does_and_nothing_else(calls: set[str]) -> None:
+    allowed = {action for statement in statements("ec2") for action in actions(statement)}
+    assert sorted(calls - allowed) == []
+    assert sorted(allowed - calls - NO_CALLS) == []
+
+
+@pytest.mark.parametrize("name", build.policies())
+def test_whatever_makes_or_removes_something_is_bound_to_our_tag_or_our_names(name: str) -> None:
+    for statement in statements(name):
+        assert statement["Effect"] == "Allow"
+        reads = all(
+            re.match(r"\w[\w-]*:(?:Describe|Get|List|Search|Invoke|CallWith|Lookup)", a) for a in actions(statement)
+        )
+        bound = OWNER in json.dumps(statement.get("Condition", {})) or "Create" in json.dumps(
+            statement.get("Condition", {})
+        )
+        resources = json.dumps(statement["Resource"])
+        assert reads or bound or '"*"' not in resources, statement["Sid"]
+
+
+@pytest.mark.parametrize("name", build.policies())
+def test_a_policy_fits_into_one_managed_policy(name: str) -> None:
+    assert len(re.sub(r"\s", "", build.policies()[name])) <= 6144
+
+
+def test_the_template_is_made_from_its_parts() -> None:
+    assert build.TEMPLATE.read_text(encoding="utf-8") == build.built(), "run `python -m infra.aws.build`"
+
+
+@pytest.mark.slow
+def test_the_template_is_what_cloudformation_takes() -> None:
+    lint = Path(sys.executable).parent / "cfn-lint"
+    done = subprocess.run([lint, "--region", "us-east-1", "--", build.TEMPLATE], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+@pytest.mark.parametrize("package", ["", "compose-model-reconciler[aws]"])
+def test_the_stack_can_be_made_with_a_host_and_without(package: str) -> None:
+    cloud = fresh()
+    subnet = backdoor("ec2").describe_subnets()["Subnets"][0]["SubnetId"]
+    given = {"Package": package, "Repository": "https://git.example/models.git", "Subnet": subnet if package else ""}
+    formation = backdoor("cloudformation")
+    formation.create_stack(
+        StackName="installation",
+        TemplateBody=build.TEMPLATE.read_text(encoding="utf-8"),
+        Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in given.items()],
+        Capabilities=["CAPABILITY_NAMED_IAM"],
+    )
+    (stack,) = formation.describe_stacks(StackName="installation")["Stacks"]
+    assert stack["StackStatus"] == "CREATE_COMPLETE"
+    outputs = {one["OutputKey"]: one["OutputValue"] for one in stack["Outputs"]}
+    assert outputs["MachineProfile"] == "compose-model-machine"
+    assert outputs["EndpointRole"].endswith(":role/compose-model-endpoint")
+    attached = backdoor("iam").list_attached_role_policies(RoleName=OWNER)["AttachedPolicies"]
+    own = {one["PolicyName"] for one in attached} - {"AmazonSSMManagedInstanceCore"}
+    assert own == {f"{OWNER}-{name}" for name in build.policies()}
+    hosts = [each for one in backdoor("ec2").describe_instances()["Reservations"] for each in one["Instances"]]
+    assert len(hosts) == bool(package)
+    kinds = Counter(f"{entry.service} {entry.kind}" for entry in cloud.books())
+    machine = {"ec2 instance": 1, "ec2 launch template": 1} if package else {}
+    assert kinds == {"iam role": 3, "iam instance profile": 2, "iam policy": len(build.policies())} | machine
+    cloud.reset()
