@@ -37,7 +37,9 @@ class Ec2Driver:
     """The platform `aws-ec2`. `clock` gives the time for patience within one call."""
 
     name = machines.PLATFORM
-    capabilities = Capabilities(billable=True, settle_s=600.0, startup_timeout_s=1800.0, degraded_grace_s=180.0)
+    # A machine cannot be started once the launch template is gone, and what else may come late costs nothing and is
+    # found by its tags: absence is believed soon.
+    capabilities = Capabilities(billable=True, settle_s=30.0, startup_timeout_s=1800.0, degraded_grace_s=180.0)
 
     def __init__(self, *, settings: AwsSettings, clients: Clients, clock: Callable[[], datetime]) -> None:
         self._settings, self._clients = settings, clients
