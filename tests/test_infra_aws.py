@@ -24,10 +24,11 @@ NO_CALLS = {"iam:PassRole", "iam:CreateServiceLinkedRole", "elasticloadbalancing
 """Permissions that other calls need."""
 READING = re.compile(r"[\w-]+:(?:Describe|Get|List|Search|Invoke|CallWith|Converse)")
 OWNER = "compose-model-reconciler"
+EVERY = {name: text for kind in build.ROLES for name, text in build.policies(kind).items()}
 
 
 def statements(name: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(build.policies()[name])["Statement"]
+    found: list[dict[str, Any]] = json.loads(EVERY[name])["Statement"]
     return found
 
 
@@ -78,7 +79,7 @@ def test_the_policy_of_ec2_allows_what_its_driver_does_and_nothing_else(calls: s
     assert sorted(allowed - calls - NO_CALLS) == []
 
 
-@pytest.mark.parametrize("name", build.policies())
+@pytest.mark.parametrize("name", EVERY)
 def test_whatever_makes_or_removes_something_is_bound_to_our_tag_or_our_names(name: str) -> None:
     for statement in statements(name):
         assert statement["Effect"] == "Allow"
@@ -92,9 +93,9 @@ def test_whatever_makes_or_removes_something_is_bound_to_our_tag_or_our_names(na
         assert reads or bound or '"*"' not in resources, statement["Sid"]
 
 
-@pytest.mark.parametrize("name", build.policies())
+@pytest.mark.parametrize("name", EVERY)
 def test_a_policy_fits_into_one_managed_policy(name: str) -> None:
-    assert len(re.sub(r"\s", "", build.policies()[name])) <= 6144
+    assert len(re.sub(r"\s", "", EVERY[name])) <= 6144
 
 
 def test_the_template_is_made_from_its_parts() -> None:
@@ -123,8 +124,8 @@ def test_the_stack_can_be_made_with_a_host_and_without(package: str) -> None:
     (stack,) = formation.describe_stacks(StackName="installation")["Stacks"]
     assert stack["StackStatus"] == "CREATE_COMPLETE"
     outputs = {one["OutputKey"]: one["OutputValue"] for one in stack["Outputs"]}
-    assert outputs["MachineProfile"] == "compose-model-machine"
-    assert outputs["EndpointRole"].endswith(":role/compose-model-endpoint")
+    assert outputs["MachineProfile"] == "compose-models-machine"
+    assert outputs["EndpointRole"].endswith(":role/compose-models-endpoint")
     attached = backdoor("iam").list_attached_role_policies(RoleName=OWNER)["AttachedPolicies"]
     own = {one["PolicyName"] for one in attached} - {"AmazonSSMManagedInstanceCore"}
     assert own == {f"{OWNER}-{name}" for name in build.policies()}
@@ -132,5 +133,5 @@ def test_the_stack_can_be_made_with_a_host_and_without(package: str) -> None:
     assert len(hosts) == bool(package)
     kinds = Counter(f"{entry.service} {entry.kind}" for entry in cloud.books())
     machine = {"ec2 instance": 1, "ec2 launch template": 1} if package else {}
-    assert kinds == {"iam role": 3, "iam instance profile": 2, "iam policy": len(build.policies())} | machine
+    assert kinds == {"iam role": 3, "iam instance profile": 2, "iam policy": len(EVERY)} | machine
     cloud.reset()

@@ -15,7 +15,7 @@ from infra.localaws.localaws import LocalAws
 from tests import builders
 from tests.drivers import aws_clouds
 
-PROFILE = "compose-model-machine"
+PROFILE = "compose-models-machine"
 
 
 class Ec2s:

@@ -17,7 +17,7 @@ from infra.localaws.localaws import AwsProcess
 from tests import parts
 
 EXAMPLE = parts.CHECKOUT / "examples" / "aws-ec2"
-PROFILE = "compose-model-machine"
+PROFILE = "compose-models-machine"
 SETTINGS = {
     "aws": {"instance_profile": PROFILE, "account": "123456789012"},
     "timing": {"cloud_bake": "1s", "cloud_removal_grace": "1s"},
@@ -80,7 +80,7 @@ def test_the_example_from_its_first_plan_to_empty_books(lab: Lab, cloud: AwsProc
     assert first["LLM_URL"].startswith("http://127.")
     assert first["LLM_MODEL"] == "ai/smollm2"
     assert complete(first, "Say one word.")
-    assert "✓ aws-ec2: instance profile: compose-model-machine" in _doctor(lab)
+    assert "✓ aws-ec2: instance profile: compose-models-machine" in _doctor(lab)
     assert any("listening on http" in line for line in _logs(lab)), "the console has the server's own words"
 
     lab.edit("compose.yaml", "context_size: 2048", "context_size: 1024")

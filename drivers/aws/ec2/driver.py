@@ -1,8 +1,10 @@
 """EC2 as a platform: the driver's contract. Every method looks first, and what it finds decides.
 
-create   launching.py: launch template → security group → key → machine      fleet.py for more than one
-observe  standing.py: what the states say; health.py: what the model says
-delete   removing.py: mark → machines → security group → key → launch template
+* create: launching.py: launch template → security group → key → machine
+* observe: standing.py, what the states say; health.py, what the model says
+* delete: removing.py: mark → machines → security group → key → launch template
+
+`cloud.replicas` above 1 is a group of machines behind a load balancer: fleet.py and fleetstanding.py.
 """
 
 from __future__ import annotations
@@ -39,7 +41,9 @@ class Ec2Driver:
     name = machines.PLATFORM
     # A machine cannot be started once the launch template is gone, and what else may come late costs nothing and is
     # found by its tags: absence is believed soon.
-    capabilities = Capabilities(billable=True, settle_s=30.0, startup_timeout_s=1800.0, degraded_grace_s=180.0)
+    capabilities = Capabilities(
+        billable=True, settle_s=30.0, delete_again_s=10.0, startup_timeout_s=1800.0, degraded_grace_s=180.0
+    )
 
     def __init__(self, *, settings: AwsSettings, clients: Clients, clock: Callable[[], datetime]) -> None:
         self._settings, self._clients = settings, clients
