@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import textwrap
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 
 from drivers.base import Phase
 from infra.aws import build
+from reconciler.settings import read_settings
 from tests.drivers.aws_clouds import backdoor, fresh
 from tests.drivers.ec2s import Ec2s, Fleets
 
@@ -96,6 +98,17 @@ def test_a_policy_fits_into_one_managed_policy(name: str) -> None:
 
 def test_the_template_is_made_from_its_parts() -> None:
     assert build.TEMPLATE.read_text(encoding="utf-8") == build.built(), "run `python -m infra.aws.build`"
+
+
+def test_the_settings_that_the_host_gets_are_settings() -> None:
+    said = re.search(r"compose-model-reconciler\.yaml <<'END'\n(.*?)\n *END\n", build.built(), re.DOTALL)
+    assert said is not None
+    filled = re.sub(r"\$\{[^}]*\}", "named", textwrap.dedent(said[1]).replace("${AWS::AccountId}", "123456789012"))
+    settings = read_settings(Path("/etc/reconciler.yaml"), filled.encode(), {"HOME": "/root"})
+    assert [str(project.checkout) for project in settings.projects] == ["/var/lib/compose-model-reconciler/checkout"]
+    assert settings.aws is not None
+    assert settings.aws.account == "123456789012"
+    assert settings.aws.instance_profile == settings.aws.roles["default"] == "named"
 
 
 @pytest.mark.slow

@@ -97,6 +97,20 @@ def test_every_lost_call_leaves_one_whole_set_or_nothing(
 
 
 @pytest.mark.slow
+def test_the_same_while_two_zones_have_no_machine(tmp_path: Path) -> None:
+    def scarce(reconciler: Reconciler) -> None:
+        for zone in ("a", "b"):
+            reconciler.rig.cloud.capacity(f"us-east-1{zone}/g6.xlarge", 0)
+
+    def back_again(reconciler: Reconciler) -> None:
+        """What was refused before is to be had again as soon as one request was lost: a second machine lies near."""
+        create(reconciler)
+
+    points = survived(Bench(tmp_path, lag_s=30.0), scarce, back_again, one_set)
+    print(f"aws-ec2 create, two zones without capacity: {points} crash points survived")
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("act", ACTS)
 def test_a_fleet_is_whole_or_nothing_as_well(act: str, tmp_path: Path) -> None:
     points = survived(Bench(tmp_path, kind=Fleets), *ACTS[act])

@@ -220,6 +220,19 @@ def test_a_key_file_that_was_lost_comes_back_from_aws(make: Make) -> None:
     assert file.stat().st_mode & 0o777 == 0o600
 
 
+def test_a_model_whose_key_is_lost_for_good_has_failed(make: Make) -> None:
+    """Nobody can ask it any more, and nobody can find out what it wants to hear."""
+    platform = make()
+    deployment, ready = platform.ready()
+    assert ready.endpoint is not None
+    Path(str(ready.endpoint.key_file)).unlink()
+    backdoor("ssm").delete_parameter(Name=names.key_parameter(deployment))
+    seen = platform.driver.observe(deployment)
+    assert (seen.phase, seen.detail.startswith("its key is lost")) == (Phase.FAILED, True)
+    platform.until(platform.driver.delete, deployment, Phase.ABSENT)
+    assert platform.books() == []
+
+
 def test_a_key_that_is_not_the_machines_is_fetched_anew(make: Make) -> None:
     platform = make()
     deployment = platform.deployment()

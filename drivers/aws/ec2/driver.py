@@ -205,6 +205,8 @@ class Ec2Driver:
         if not address:
             return health.creating(deployment, known, "the machine has no address yet")
         key = self._keys.key(deployment, platform)
+        if key is None:
+            return Observation(phase=Phase.FAILED, detail=standing.KEY_LOST, handle=known)
         where = health.endpoint(deployment, address, str(self._keys.file(deployment)))
         if health.ANSWERED in known:
             if health.is_well(deployment, address):

@@ -11,7 +11,7 @@ from drivers.aws.ec2.machines import replicas
 from drivers.aws.ec2.platform import Platform
 from drivers.aws.ec2.things import Machine
 from drivers.aws.settings import AwsSettings
-from drivers.base import Deployment, Observation
+from drivers.base import Deployment, Observation, Phase
 
 BALANCER = "balancer"
 """The key of the handle with the load balancer's address: once it is there, group and load balancer were seen."""
@@ -74,6 +74,8 @@ def _asked(
 ) -> Observation:
     address = known[BALANCER]
     key = keys.key(deployment, platform)
+    if key is None:
+        return Observation(phase=Phase.FAILED, detail=standing.KEY_LOST, handle=known)
     where = health.endpoint(deployment, address, str(keys.file(deployment)))
     if health.ANSWERED in known:
         if health.is_well(deployment, address):

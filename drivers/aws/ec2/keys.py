@@ -13,11 +13,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from drivers.aws.ec2 import names
+from drivers.aws.ec2.parameters import create_parameter, delete_parameter, parameter, parameters_below
 from drivers.aws.ec2.platform import Platform
 from drivers.aws.settings import AwsSettings
 from drivers.aws.tags import as_list, tags_of
 from drivers.base import Deployment
-from drivers.errors import Denied, Unavailable
+from drivers.errors import Denied
 
 
 class Keys:
@@ -34,32 +35,33 @@ class Keys:
     def provide(self, deployment: Deployment, platform: Platform) -> None:
         """See that both are there: the parameter, which the machines read, decides what is in the file."""
         if self._secret(deployment) is not None:
-            self._write(deployment, self._remote(deployment, platform))
+            self.renewed(deployment, platform)
             return
         own = names.key_parameter(deployment)
-        stored = platform.parameters_below(names.key_folder(deployment))
+        stored = parameters_below(platform, names.key_folder(deployment))
         newest = stored[max(stored)] if stored else None
         key = stored.get(own) or newest or self._local(deployment) or self._mint()
         # Before the parameter: a key that only machines know would lock everybody out.
         self._write(deployment, key)
-        if own not in stored and not platform.create_parameter(**self._request(deployment, key)):
-            self._write(deployment, self._remote(deployment, platform))
+        if own not in stored and not create_parameter(platform, **self._request(deployment, key)):
+            self.renewed(deployment, platform)
 
-    def key(self, deployment: Deployment, platform: Platform) -> str:
-        """What clients send. Asks AWS only where the file was lost."""
+    def key(self, deployment: Deployment, platform: Platform) -> str | None:
+        """What clients send; None where it is lost. Asks AWS only where the file is not there."""
         return self._local(deployment) or self.renewed(deployment, platform)
 
-    def renewed(self, deployment: Deployment, platform: Platform) -> str:
-        """The key as the parameter says it, also in the file from now on."""
+    def renewed(self, deployment: Deployment, platform: Platform) -> str | None:
+        """The key as the parameter says it, also in the file from now on; None where there is no parameter any more."""
         key = self._remote(deployment, platform)
-        self._write(deployment, key)
+        if key is not None:
+            self._write(deployment, key)
         return key
 
     def forget(self, deployment: Deployment, platform: Platform) -> None:
         """Delete the deployment's parameter, and the file with the model's last one."""
         if self._secret(deployment) is None:
-            platform.delete_parameter(names.key_parameter(deployment))
-            if platform.parameters_below(names.key_folder(deployment)):
+            delete_parameter(platform, names.key_parameter(deployment))
+            if parameters_below(platform, names.key_folder(deployment)):
                 return
         self.file(deployment).unlink(missing_ok=True)
 
@@ -79,13 +81,11 @@ class Keys:
             return None
         return self._settings.entry("secrets", "cloud.api-key-secret", deployment.spec)
 
-    def _remote(self, deployment: Deployment, platform: Platform) -> str:
+    def _remote(self, deployment: Deployment, platform: Platform) -> str | None:
         secret = self._secret(deployment)
-        found = platform.parameter(secret or names.key_parameter(deployment))
+        found = parameter(platform, secret or names.key_parameter(deployment))
         if found is None and secret is not None:
             raise Denied(f"there is no parameter {secret}, which the settings name as a key (aws.secrets)")
-        if found is None:
-            raise Unavailable("the parameter with the model's key is gone, and no copy of it is left here")
         return found
 
     def _local(self, deployment: Deployment) -> str | None:

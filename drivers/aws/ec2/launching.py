@@ -15,6 +15,7 @@ from itertools import product
 from drivers.aws.ec2 import health, machines, names, requests
 from drivers.aws.ec2.keys import Keys
 from drivers.aws.ec2.options import brings_groups
+from drivers.aws.ec2.parameters import machine_image
 from drivers.aws.ec2.platform import Platform
 from drivers.aws.ec2.requests import Subnet, Try
 from drivers.aws.ec2.standing import foreign, handle, ours
@@ -72,7 +73,7 @@ class Launcher:
         """The launch template, made where it is missing. Raises Taken where the name is somebody else's."""
         found = platform.template(deployment.name)
         if found is None:
-            image = platform.image(self._settings.machine_image)
+            image = machine_image(platform, self._settings.machine_image)
             found = platform.create_template(
                 LaunchTemplateName=deployment.name,
                 ClientToken=names.token(deployment, "template"),

@@ -1,4 +1,4 @@
-"""EC2 and Systems Manager as this driver needs them: thin calls, values back, errors translated. No decisions.
+"""EC2 as this driver needs it: thin calls, values back, errors translated. No decisions.
 
 What does not exist comes back as None or an empty tuple, and only where AWS itself said so.
 """
@@ -9,13 +9,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from drivers.aws.clients import Client, Clients
-from drivers.aws.ec2.requests import Image, Subnet
+from drivers.aws.ec2.requests import Subnet
 from drivers.aws.ec2.things import Group, Machine, Template, group_in, impaired_in, machines_in, templates_in
 from drivers.aws.errors import code_of, edge
 from drivers.aws.place import Place
 from drivers.aws.tags import DEPLOYMENT, LINEAGE, as_list
 from drivers.base import Deployment
-from drivers.errors import Denied
 
 PAGE = 250
 """Machines in one answer: with all their tags a longer one takes more time than a call has."""
@@ -116,7 +115,7 @@ class Platform:
             self.client("ec2").calls.create_launch_template_version(**request)
 
     def delete_template(self, name: str) -> None:
-        with edge(f"deleting the launch template {name}", changes=True), _absent_is_fine("NotFound"):
+        with edge(f"deleting the launch template {name}", changes=True), absent_is_fine("NotFound"):
             self.client("ec2").calls.delete_launch_template(LaunchTemplateName=name)
 
     def tag(self, ids: Sequence[str], tags: Mapping[str, str]) -> None:
@@ -163,13 +162,13 @@ class Platform:
     def admit(self, group: str, permissions: Sequence[Mapping[str, Any]]) -> None:
         with (
             edge(f"letting clients into {group}", changes=True),
-            _absent_is_fine("InvalidPermission.Duplicate"),
+            absent_is_fine("InvalidPermission.Duplicate"),
         ):
             self.client("ec2").calls.authorize_security_group_ingress(GroupId=group, IpPermissions=list(permissions))
 
     def delete_group(self, id: str) -> bool:
         """False while something still uses it."""
-        with edge(f"deleting the security group {id}", changes=True), _absent_is_fine("InvalidGroup.NotFound"):
+        with edge(f"deleting the security group {id}", changes=True), absent_is_fine("InvalidGroup.NotFound"):
             try:
                 self.client("ec2").calls.delete_security_group(GroupId=id)
             except Exception as error:
@@ -178,20 +177,7 @@ class Platform:
                 raise
         return True
 
-    # -- images, types, output ----------------------------------------------------------------------------------------
-
-    def image(self, parameter: str) -> Image:
-        """The image that a public parameter names right now."""
-        id = self.parameter(parameter, secret=False)
-        if id is None:
-            raise Denied(f"there is no parameter {parameter} in {self.region}: name another as aws.machine_image")
-        with edge(f"looking at the machine image {id}"):
-            found = self.client("ec2").reads.describe_images(ImageIds=[id])["Images"]
-        if not found:
-            raise Denied(f"there is no machine image {id} in {self.region}, of which {parameter} speaks")
-        root = str(found[0].get("RootDeviceName") or "/dev/xvda")
-        volumes = {one.get("DeviceName"): one.get("Ebs", {}) for one in found[0].get("BlockDeviceMappings", ())}
-        return Image(id, root, int(volumes.get(root, {}).get("VolumeSize") or 0))
+    # -- types and output ----------------------------------------------------------------------------------------
 
     def hardware(self, types: Sequence[str]) -> Mapping[str, tuple[int, int]]:
         """CPU cores and bytes of memory, by type."""
@@ -212,40 +198,6 @@ class Platform:
                     return ""
                 raise
 
-    # -- parameters ---------------------------------------------------------------------------------------------------
-
-    def parameter(self, name: str, *, secret: bool = True) -> str | None:
-        with edge(f"reading the parameter {name}"):
-            try:
-                answer = self.client("ssm").reads.get_parameter(Name=name, WithDecryption=secret)
-            except Exception as error:
-                if code_of(error) == "ParameterNotFound":
-                    return None
-                raise
-        return str(answer["Parameter"]["Value"])
-
-    def parameters_below(self, folder: str) -> Mapping[str, str]:
-        """Names and values."""
-        with edge(f"reading the parameters below {folder}"):
-            pages = self.client("ssm").reads.get_paginator("get_parameters_by_path")
-            found = pages.paginate(Path=folder, WithDecryption=True)
-            return {one["Name"]: one["Value"] for page in found for one in page["Parameters"]}
-
-    def create_parameter(self, **request: Any) -> bool:
-        """False where there is one already."""
-        with edge(f"storing the parameter {request['Name']}", changes=True):
-            try:
-                self.client("ssm").calls.put_parameter(**request, Overwrite=False)
-            except Exception as error:
-                if code_of(error) == "ParameterAlreadyExists":
-                    return False
-                raise
-        return True
-
-    def delete_parameter(self, name: str) -> None:
-        with edge(f"deleting the parameter {name}", changes=True), _absent_is_fine("ParameterNotFound"):
-            self.client("ssm").calls.delete_parameter(Name=name)
-
 
 def tagged_with(key: str, *values: str) -> dict[str, Any]:
     """A filter."""
@@ -257,7 +209,7 @@ def of_deployment(deployment: Deployment) -> tuple[dict[str, Any], ...]:
     return tagged_with(DEPLOYMENT, deployment.id), tagged_with(LINEAGE, deployment.lineage)
 
 
-class _absent_is_fine:
+class absent_is_fine:
     """Around the removal of something: that it is gone already is success."""
 
     def __init__(self, code: str) -> None:

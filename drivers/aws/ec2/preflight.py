@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from drivers.aws.clients import Clients
+from drivers.aws.ec2.parameters import machine_image
 from drivers.aws.ec2.platform import Platform
 from drivers.aws.errors import edge
 from drivers.aws.place import known_places
@@ -48,7 +49,7 @@ def _identity(platform: Platform) -> str:
 
 
 def _image(settings: AwsSettings, platform: Platform) -> str:
-    return platform.image(settings.machine_image).id
+    return machine_image(platform, settings.machine_image).id
 
 
 def _profile(settings: AwsSettings, platform: Platform) -> str:

@@ -84,7 +84,8 @@ class Listeners:
         except OSError:
             return
         finally:
-            door.connections.discard(connection)
+            with self._lock:
+                door.connections.discard(connection)
             connection.close()
 
 
