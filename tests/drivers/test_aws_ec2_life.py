@@ -350,6 +350,13 @@ def test_another_account_than_the_operators_is_touched_by_nothing(make: Make) ->
     assert platform.books() == []
 
 
+def test_a_subnet_that_is_not_there_is_the_operators_to_mend(make: Make) -> None:
+    platform = make(subnets={"default": "subnet-0123456789abcdef0"})
+    with pytest.raises(Denied, match=r"see aws\.subnets"):
+        platform.driver.create(platform.deployment())
+    assert platform.books() == []
+
+
 def test_a_profile_that_is_not_there_is_the_operators_to_mend(make: Make) -> None:
     platform = make(instance_profile="nobody")
     with pytest.raises(Denied, match="Invalid IAM Instance Profile"):

@@ -148,6 +148,17 @@ def test_templates_are_listed_in_pages_and_show_their_tags_as_they_are_now(ec2: 
     assert again["Tags"] == [{"Key": "a", "Value": "b"}]
 
 
+def test_a_version_of_a_template_keeps_what_its_source_says(ec2: Any) -> None:
+    ec2.create_launch_template(LaunchTemplateName="name", LaunchTemplateData={"ImageId": AMI, "InstanceType": KIND})
+    data = {"InstanceType": "g5.xlarge"}
+    ec2.create_launch_template_version(LaunchTemplateName="name", SourceVersion="1", LaunchTemplateData=data)
+    (newest,) = ec2.describe_launch_template_versions(LaunchTemplateName="name", Versions=["2"])[
+        "LaunchTemplateVersions"
+    ]
+    found = newest["LaunchTemplateData"]
+    assert (found["ImageId"], found["InstanceType"]) == (AMI, "g5.xlarge")
+
+
 def test_the_deep_learning_image_has_its_public_parameter(cloud: LocalAws, ec2: Any, clients: Clients) -> None:
     name = "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-amazon-linux-2023/latest/ami-id"
     assert clients("ssm").get_parameter(Name=name)["Parameter"]["Value"] == AMI

@@ -82,14 +82,16 @@ class Fleet:
     def _second_version(
         self, platform: Platform, deployment: Deployment, template: Template, groups: Sequence[str]
     ) -> None:
-        """The first version with what a single machine gets in its own request: network and tags."""
+        """The first version and what a single machine gets in its own request: network and tags."""
         if template.latest > 1:
             return
-        data = platform.template_data(deployment.name, "1")
-        data["NetworkInterfaces"] = [requests.interface(deployment.spec, groups)]
-        data["TagSpecifications"] = requests.tagged(deployment, "instance", "volume")
+        data = {
+            "NetworkInterfaces": [requests.interface(deployment.spec, groups)],
+            "TagSpecifications": requests.tagged(deployment, "instance", "volume"),
+        }
         platform.create_version(
             LaunchTemplateName=deployment.name,
+            SourceVersion="1",
             LaunchTemplateData=data,
             ClientToken=names.token(deployment, "second version"),
         )

@@ -11,10 +11,11 @@ from typing import Any
 from drivers.aws.clients import Client, Clients
 from drivers.aws.ec2.requests import Subnet
 from drivers.aws.ec2.things import Group, Machine, Template, group_in, impaired_in, machines_in, templates_in
-from drivers.aws.errors import code_of, edge
+from drivers.aws.errors import code_of, edge, message_of
 from drivers.aws.place import Place
 from drivers.aws.tags import DEPLOYMENT, LINEAGE, as_list
 from drivers.base import Deployment
+from drivers.errors import Denied
 
 PAGE = 250
 """Machines in one answer: with all their tags a longer one takes more time than a call has."""
@@ -101,15 +102,6 @@ class Platform:
                 raise
         return next(templates_in(({"LaunchTemplates": [answer["LaunchTemplate"]]},)))
 
-    def template_data(self, name: str, version: str) -> dict[str, Any]:
-        """What a version of a template says."""
-        with edge(f"reading the launch template {name}"):
-            answer = self.client("ec2").reads.describe_launch_template_versions(
-                LaunchTemplateName=name, Versions=[version]
-            )
-        (found,) = answer["LaunchTemplateVersions"]
-        return dict(found["LaunchTemplateData"])
-
     def create_version(self, **request: Any) -> None:
         with edge(f"completing the launch template {request['LaunchTemplateName']}", changes=True):
             self.client("ec2").calls.create_launch_template_version(**request)
@@ -131,7 +123,12 @@ class Platform:
         if not ids and vpc is None:
             filters.append({"Name": "default-for-az", "Values": ["true"]})
         with edge("looking at the subnets"):
-            answer = self.client("ec2").reads.describe_subnets(**request, Filters=filters)
+            try:
+                answer = self.client("ec2").reads.describe_subnets(**request, Filters=filters)
+            except Exception as error:
+                if code_of(error).startswith("InvalidSubnetI"):
+                    raise Denied(f"{message_of(error)}; see aws.subnets in the settings") from error
+                raise
         found = (Subnet(one["SubnetId"], one["AvailabilityZone"], one["VpcId"]) for one in answer["Subnets"])
         return tuple(sorted(found, key=lambda one: ids.index(one.id)) if ids else sorted(found, key=lambda s: s.zone))
 
@@ -192,7 +189,7 @@ class Platform:
         """What the machine wrote to its console; empty for one that is not there."""
         with edge(f"reading the console of {id}"):
             try:
-                return str(self.client("ec2").reads.get_console_output(InstanceId=id).get("Output") or "")
+                return str(self.client("ec2").reads.get_console_output(InstanceId=id, Latest=True).get("Output") or "")
             except Exception as error:
                 if code_of(error).startswith("InvalidInstanceID"):
                     return ""

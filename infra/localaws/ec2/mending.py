@@ -22,6 +22,7 @@ from infra.localaws.ec2.world import Bound, World
 _original_run: Callable[..., Any] = EC2Backend.run_instances
 _original_reservations: Callable[..., Any] = EC2Backend.all_reservations
 _original_delete_group: Callable[..., Any] = EC2Backend.delete_security_group
+_original_version: Callable[..., Any] = LaunchTemplates.create_launch_template_version
 terminate_at_once: Callable[[Any], Any] = Instance.terminate
 
 _EC2, _INSTANCE, _TEMPLATE = cast(Any, EC2Backend), cast(Any, Instance), cast(Any, LaunchTemplate)
@@ -44,6 +45,7 @@ def install(world: World) -> None:
     _INSTANCE.terminate = terminate
     _INSTANCE.instance_status = property(_status)
     _GENERAL.get_console_output = get_console_output
+    _TEMPLATES.create_launch_template_version = create_launch_template_version
     _TEMPLATES.describe_launch_templates = describe_launch_templates
     _TEMPLATE.tags = property(lambda self: self.get_tags(), lambda self, value: None)
     utils.filter_dict_attribute_mapping["client-token"] = "client_token"
@@ -193,6 +195,21 @@ def describe_launch_templates(response: Any) -> Any:
     ]
     rest = {"NextToken": str(start + size)} if start + size < len(found) else {}
     return ActionResult({"LaunchTemplates": shown, **rest})
+
+
+def create_launch_template_version(response: Any) -> Any:
+    """With all that the source version says and the new one does not, where one is named."""
+    source = response._get_param("SourceVersion")
+    made = _original_version(response)
+    template = response.ec2_backend.describe_launch_templates(
+        template_names=[response._get_param("LaunchTemplateName")] if response._get_param("LaunchTemplateName") else [],
+        template_ids=[response._get_param("LaunchTemplateId")] if response._get_param("LaunchTemplateId") else [],
+    )[0]
+    if source:
+        newest = template.versions[-1]
+        newest.data = template.get_version(source).data | newest.data
+        newest.instance_tags = utils.convert_tag_spec(newest.data.get("TagSpecifications", [])).get("instance", {})
+    return made
 
 
 def _status(instance: Any) -> dict[str, Any]:
