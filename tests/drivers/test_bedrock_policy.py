@@ -1,4 +1,4 @@
-"""infra/aws/policies/bedrock.json lets the driver do what it does, and nothing to what is not ours."""
+"""infra/aws/iam/bedrock.json lets the driver do what it does, and nothing to what is not ours."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from infra.localaws.localaws import LocalAws
 from tests import parts
 from tests.drivers.bedrocks import Bedrocks, settings
 
-POLICY = json.loads((parts.CHECKOUT / "infra" / "aws" / "policies" / "bedrock.json").read_text(encoding="utf-8"))
+POLICY = json.loads((parts.CHECKOUT / "infra" / "aws" / "iam" / "bedrock.json").read_text(encoding="utf-8"))
 ASKING = {
     "bedrock:CallWithBearerToken",
     "bedrock:InvokeModel",
