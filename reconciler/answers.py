@@ -33,7 +33,9 @@ def serve(case: Case, record: DeploymentRecord) -> Iterator[Step]:
     unchangeable = not case.rules(record).capabilities.updatable
     if unchangeable or record.applied_digest in ("", record.deployment.spec.digest):
         return
-    if case.may_call(record):
+    if case.book.halted:
+        yield case.hold(record, case.book.halted)
+    elif case.may_call(record):
         yield case.step(Action.UPDATE, record, record.failure or "the update was not confirmed")
     else:
         yield case.hold(record, record.failure, record.next_call_at)

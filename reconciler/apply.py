@@ -104,8 +104,9 @@ class Applier:
             recorded = _closed(record, old)
             self._commit(PutDeployment(recorded), self._event("update", step, recorded))
             return Applied(step, recorded)
-        self._commit(PutDeployment(record), self._event("update", step, record))
-        return self._call(step, record, self._book(step.model), lambda driver: driver.update(record.deployment))
+        book = replace(self._book(step.model), halted="")
+        self._commit(PutModel(book), PutDeployment(record), self._event("update", step, record))
+        return self._call(step, record, book, lambda driver: driver.update(record.deployment))
 
     def _delete(self, step: Step) -> Applied:
         assert step.deployment is not None

@@ -111,7 +111,8 @@ def after_answer(record: DeploymentRecord, seen: Observation, now: datetime) -> 
 
 def after_error(record: DeploymentRecord, error: DriverError, now: datetime, *, local: bool) -> DeploymentRecord:
     """The call failed. Only an `Ambiguous` one stays open; a `Rejected` create can never become ready. One whose name
-    is `Taken` was never made either, and never will be: it is given up, so that another one can be tried."""
+    is `Taken` was never made either, and never will be: it is given up, so that another one can be tried. A change in
+    place that was refused says nothing of what serves: it goes on as it was, until a look says otherwise."""
     failed_calls = record.failed_calls + 1
     failed = replace(
         record,
@@ -120,6 +121,8 @@ def after_error(record: DeploymentRecord, error: DriverError, now: datetime, *, 
         failed_calls=failed_calls,
         next_call_at=now + timedelta(seconds=before_asking_again_s(failed_calls, error, local=local)),
     )
+    if record.applied_digest == UNCONFIRMED:
+        return failed
     if isinstance(error, Taken) and record.intent is Intent.CREATE:
         return replace(failed, intent=Intent.DELETE, active=False, next_call_at=None)
     if isinstance(error, Rejected) and record.intent is Intent.CREATE:

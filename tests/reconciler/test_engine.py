@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from drivers.base import Endpoint, ModelSpec
-from drivers.errors import Ambiguous, Denied, Unavailable
+from drivers.errors import Ambiguous, Denied, Rejected, Taken, Unavailable
 from drivers.fake import REFUSED_FLAG, FakeDriver
 from reconciler.errors import Refused
 from reconciler.moment import Removals, Rules
@@ -782,6 +782,40 @@ def test_an_update_that_was_not_confirmed_is_sent_again(moment: str, error: Exce
     world.start(rules={"fake": IN_PLACE})
     world.passes()
     world.platform.faults.append((moment, error))  # type: ignore[arg-type]
+    world.commit(llm=TWO)
+    world.passes()
+    assert _on_the_platform(world) == [TWO]
+
+
+@pytest.mark.parametrize("error", [Rejected("no such type"), Taken("its tags are gone")])
+def test_a_change_in_place_that_is_refused_takes_no_address_away(error: Exception) -> None:
+    world = World(llm=ONE)
+    world.start(rules={"fake": IN_PLACE})
+    world.passes()
+    address = world.files.written["llm"]
+    world.platform.faults.append(("before", error))  # type: ignore[arg-type]
+    world.commit(llm=TWO)
+    for _ in range(5):
+        world.engine.run_once()
+        assert world.files.written.get("llm") == address
+        assert world.live == ["llm"]
+        world.later(1)
+
+
+def test_a_change_in_place_that_is_refused_is_not_asked_for_again_until_the_file_changes() -> None:
+    world = World(llm=ONE)
+    world.start(rules={"fake": IN_PLACE})
+    world.passes()
+    world.platform.faults += [("before", Rejected("no such type"))] * 5
+    world.commit(llm=TWO)
+    result = world.passes()
+    assert len(world.platform.faults) == 4
+    assert result.plan is not None
+    assert any("until the file changes" in step.cause for step in result.plan.steps)
+    world.platform.faults.clear()
+    world.commit(llm=ONE)
+    world.passes()
+    assert _on_the_platform(world) == [ONE]
     world.commit(llm=TWO)
     world.passes()
     assert _on_the_platform(world) == [TWO]

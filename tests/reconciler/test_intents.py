@@ -96,6 +96,17 @@ def test_one_whose_name_is_taken_is_given_up_and_the_model_is_not() -> None:
     assert intents.book_after_error(model_record(), error) == model_record()
 
 
+@pytest.mark.parametrize(
+    "error", [Rejected("no such type"), Taken("somebody took its tags away"), Ambiguous("silence")]
+)
+def test_a_change_in_place_that_was_refused_leaves_what_serves_as_it_was(error: DriverError) -> None:
+    serving = deployment_record(active=True, phase=Phase.READY)
+    updating = intents.before_update(serving, model_spec(context_size=8192), NOON)
+    failed = intents.after_error(updating, error, LATER, local=False)
+    assert (failed.phase, failed.active, failed.intent) == (Phase.READY, True, Intent.CREATE)
+    assert failed.failure == str(error)
+
+
 def test_a_rejected_delete_says_nothing_about_the_model() -> None:
     leaving = deployment_record(intent=Intent.DELETE)
     assert intents.after_error(leaving, Rejected("no"), LATER, local=True).phase is Phase.READY
