@@ -8,15 +8,17 @@ wants it. One thing alone goes again: what our own history proves to have been d
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from drivers.base import Deployment, Phase
 from drivers.naming import NAMING_VERSION
 from reconciler.backoff import MAX_ATTEMPTS
+from reconciler.intents import is_doubted
 from reconciler.sweep import GRACE_S
 from state.record import Append, Change, DeploymentRecord, Event, Intent, ModelRecord, PutDeployment, Recorded
+from state.store import Lease
 
 Owned = Mapping[str, tuple[Deployment, ...]]
 """What platforms have of ours, by driver."""
@@ -68,24 +70,41 @@ def adoption_changes(before: Recorded, after: Recorded, now: datetime) -> Iterab
         yield Append(Event(at=now, kind=kind, model=record.deployment.model, deployment=id, text=text))
 
 
+def is_behind(recorded: Recorded, lease: Lease, *, files_epoch: int, files_serial: int) -> bool:
+    """Whether the record, under our new lease, is older than the files, whose headers have this highest epoch, as it
+    was when we asked for the lease, and this serial. Nobody writes a file before the record has the lease and the
+    serial that the header names."""
+    return lease.succeeds < files_epoch or recorded.serial < files_serial
+
+
+def doubted(recorded: Recorded, now: datetime) -> Iterator[Change]:
+    """What must be committed once it is noticed that the record went back to an older copy: all that it knows of may
+    have come further than it says."""
+    for record in recorded.deployments.values():
+        yield PutDeployment(replace(record, doubted_at=now))
+
+
 def files_should_stay(
     known: Recorded, unlisted: Collection[str], *, files_epoch: int, without_address: Collection[str]
 ) -> str:
     """Why what the files say is better knowledge than ours, so that they are left as they are; empty where it is not.
 
-    After a loss the files may name something that serves and that we know too little of: it was found, and its platform
-    has not yet said where it answers. Where the record knows of no file at all, that concerns everything in it, also
-    what a platform calls absent or starting that was just found there; and while a platform does not tell what it has,
-    no model that is wanted loses its address (`without_address`: those that would; what was given up has none to lose).
+    After a loss the files may name something that serves and that we know too little of: its platform has not yet said
+    where it answers, or says how it was a while ago. Where the record knows of no file at all, that concerns everything
+    in it, also what a platform calls absent or starting that was just found there; and while one has not told all
+    that it has, no model that is wanted loses its address (`without_address`: those that would; what was given up has
+    none to lose).
     """
     is_lost = bool(files_epoch) and not known.outputs
     waiting = {key for key in without_address if not _is_given_up(known.models.get(key))}
     for record in known.deployments.values():
-        is_mute = (record.adopted or is_lost) and record.phase is Phase.UNKNOWN and record.endpoint is None
-        if is_mute or (is_lost and record.adopted and record.deployment.model in waiting and _may_answer(record)):
+        is_mute = (is_doubted(record) or is_lost) and record.phase is Phase.UNKNOWN and record.endpoint is None
+        is_unsure = (is_lost and record.adopted) or (is_doubted(record) and record.driver in unlisted)
+        may_be_named = record.endpoint is None and record.deployment.model in waiting and _may_answer(record)
+        if is_mute or (is_unsure and may_be_named):
             return f"the files stay as they are: {record.driver} does not say where {record.deployment.name} answers"
     if is_lost and unlisted and waiting:
-        return f"the files stay as they are: they are older than the record, and {', '.join(unlisted)} does not answer"
+        return f"the files stay as they are: the record does not know them, and {', '.join(unlisted)} may have more"
     return ""
 
 
@@ -109,6 +128,7 @@ def _adopted(driver: str, deployment: Deployment, now: datetime) -> DeploymentRe
         phase_since=now,
         issued_at=now,
         applied_digest=deployment.spec.digest,
+        doubted_at=now,
     )
 
 
@@ -117,6 +137,7 @@ def _returned(driver: str, deployment: Deployment, now: datetime, grace_s: float
         _adopted(driver, deployment, now),
         intent=Intent.DELETE,
         adopted=False,
+        doubted_at=None,
         failure="it was deleted and forgotten before; a call that was sent earlier arrived late",
         next_call_at=now + timedelta(seconds=grace_s),
     )

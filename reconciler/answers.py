@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from drivers.base import Phase
-from reconciler.case import Case, field_changes, may_serve
+from reconciler.case import Case, field_changes
 from reconciler.desired import DesiredModel
+from reconciler.intents import is_doubted, was_offered
 from reconciler.moment import Removals
 from reconciler.plan import Action, FieldChange, Step
 from state.record import DeploymentRecord, Intent
@@ -55,7 +56,7 @@ def see_out(case: Case, record: DeploymentRecord) -> Iterator[Step]:
     elif case.want is None:
         yield from remove(case, record)
     elif record is not case.active:
-        yield case.step(Action.DELETE, record, stuck)
+        yield from unless_busy(case, record, stuck)
     elif record is case.same:
         yield from attempt(case, record, stuck)
 
@@ -102,8 +103,11 @@ def issue_again(case: Case, record: DeploymentRecord) -> Iterator[Step]:
     A platform that may still be about to answer the first request would not understand a second one after the
     thing was there and vanished; this host has no such delays, and keeps the address when it starts it again.
     """
+    unlisted = case.moment.unlisted.get(record.driver)
     if record.ready_at is not None and not case.rules(record).capabilities.local:
         yield from replace_lost(case, record)
+    elif unlisted is not None and len(case.records) > 1:
+        yield case.hold(record, unlisted.why, unlisted.again_at)
     elif case.book.halted and case.attempts():
         yield case.hold(record, case.book.halted)
     elif case.may_call(record):
@@ -134,7 +138,7 @@ def be_patient(case: Case, record: DeploymentRecord) -> Iterator[Step]:
     elif record is case.active:
         yield from attempt(case, record, f"not ready again within {patience_s:g} s")
     else:
-        yield case.step(Action.DELETE, record, f"not ready within {patience_s:g} s")
+        yield from unless_busy(case, record, f"not ready within {patience_s:g} s")
 
 
 def give_grace(case: Case, record: DeploymentRecord) -> Iterator[Step]:
@@ -150,14 +154,14 @@ def try_anew(case: Case, record: DeploymentRecord) -> Iterator[Step]:
     if record is case.active:
         yield from attempt(case, record, f"it failed: {record.detail}")
     else:
-        yield case.step(Action.DELETE, record, f"it failed: {record.detail}")
+        yield from unless_busy(case, record, f"it failed: {record.detail}")
 
 
 def supersede(case: Case, record: DeploymentRecord) -> Iterator[Step]:
     """A deployment of this model that is not what the file asks for (any more)."""
     if record is case.active:
         return  # it serves until the other one is ready; `_begin` says what replaces it
-    if may_serve(record):
+    if was_offered(record):
         yield case.hold(record, "replaced; somebody may still be pointed at it")
     elif record.ready_at is None or record.retired_at is None or record.phase in (Phase.FAILED, Phase.ABSENT):
         if case.same is None and case.updatable(record):
@@ -178,8 +182,16 @@ def retire(case: Case, record: DeploymentRecord, since: datetime) -> Iterator[St
 
 
 def unless_busy(case: Case, record: DeploymentRecord, cause: str) -> Iterator[Step]:
+    """Gone unless somebody uses it. Where it answers may not be known, because the record lost that: then nobody can be
+    asked, and only what the platform says for long enough is believed."""
     reason = case.moment.busy.get(record.deployment.id)
-    yield case.hold(record, reason) if reason else case.step(Action.DELETE, record, cause)
+    certain = case.settled_at(record, since=record.phase_since)
+    if reason:
+        yield case.hold(record, reason)
+    elif record.endpoint is None and is_doubted(record) and case.moment.now < certain:
+        yield case.hold(record, "where it answered is not known; waiting until it certainly does not", certain)
+    else:
+        yield case.step(Action.DELETE, record, cause)
 
 
 def begin(case: Case, want: DesiredModel) -> Iterator[Step]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
 
+from reconciler.adoption import doubted, is_behind
 from reconciler.errors import Refused
 from reconciler.intents import tried_anew
 from reconciler.manner import Manner
@@ -13,12 +16,21 @@ from reconciler.reading import Reading
 from reconciler.stamp import Stamp
 from reconciler.tenure import Tenure
 from state.record import Change, PutDeployment, PutModel, Recorded
-from state.store import Store
+from state.store import Fenced, Lease, Store
 
 
-def take_lease(store: Store, ports: Ports, manner: Manner, reading: Reading, outputs: Outputs, began: float) -> Tenure:
+def take_lease(
+    store: Store,
+    ports: Ports,
+    manner: Manner,
+    reading: Reading,
+    outputs: Outputs,
+    began: float,
+    *,
+    went_back: bool = False,
+) -> Tenure:
     """The lease of the reading's project, with everything seen to that comes first under a new one. `began`: when the
-    pass began, by the monotonic clock.
+    pass began, by the monotonic clock. `went_back`: we saw that the record is an older copy.
 
     Raises Refused where the project or its files are somebody else's, and StateError; the lease is not kept then.
     """
@@ -31,11 +43,27 @@ def take_lease(store: Store, ports: Ports, manner: Manner, reading: Reading, out
     clock, ttl_s = ports.clock.monotonic, manner.lease_ttl_s
     tenure = Tenure(store, project, manner.holder, clock, ttl_s=ttl_s, floor=floor, began=began)
     try:
+        recorded = tenure.load()
+        # Only now: before the lease was ours, the files and the record may each have moved on.
+        serial = outputs.highest_serial(lineage=store.lineage, project=project)
+        behind = went_back or is_behind(recorded, tenure.lease, files_epoch=floor, files_serial=serial)
+        if behind and recorded.deployments:
+            # The fence comes first, as always, and leaves the proof there: a serial that the record has not reached.
+            proof = max(serial, recorded.serial + 1)
+            outputs.claim(Stamp(store.lineage, project, tenure.lease.epoch, proof))
+            tenure.commit(*doubted(recorded, ports.clock.now()))
         _begin(tenure, store, manner, outputs)
     except BaseException:
         tenure.release()
         raise
     return tenure
+
+
+def write_down_doubts(store: Store, lease: Lease, now: datetime) -> None:
+    """Whoever saw under its lease that the record is an older copy says so in it before somebody else takes over, who
+    could not tell. Where the copy has another holder, that cannot be done any more."""
+    with suppress(Fenced):
+        store.commit(lease, tuple(doubted(store.load(lease.project), now)))
 
 
 def other_projects(store: Store, reading: Reading) -> Iterator[str]:
@@ -53,9 +81,9 @@ def other_projects(store: Store, reading: Reading) -> Iterator[str]:
 
 def _begin(tenure: Tenure, store: Store, manner: Manner, outputs: Outputs) -> None:
     """Fence off whoever held it before, and forget back-off where a person asks. What the record lost is taken over by
-    the first pass."""
+    the first pass; that it lost something was durable before our own stamp hides it."""
     recorded = tenure.load()
-    outputs.claim(Stamp(store.lineage, recorded.project, tenure.lease.epoch, recorded.serial))
+    outputs.claim(Stamp(store.lineage, recorded.project, tenure.lease.epoch, tenure.serial))
     changes: list[Change] = []
     if manner.anew:
         changes += [PutModel(tried_anew(book)) for book in recorded.models.values() if book.attempts or book.halted]

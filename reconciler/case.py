@@ -14,6 +14,7 @@ from drivers.base import ModelSpec, Phase
 from drivers.values import duration
 from reconciler.backoff import MAX_ATTEMPTS
 from reconciler.desired import DesiredModel
+from reconciler.intents import was_offered
 from reconciler.moment import Moment, Removals, Rules
 from reconciler.plan import Action, FieldChange, Step
 from state.record import DeploymentRecord, Intent, ModelRecord
@@ -143,11 +144,6 @@ class Case:
 def may_serve(record: DeploymentRecord) -> bool:
     """Whether somebody may be pointed at it without the record saying so, and get an answer."""
     return was_offered(record) and record.phase in (Phase.READY, Phase.DEGRADED)
-
-
-def was_offered(record: DeploymentRecord) -> bool:
-    """Whether somebody may have been pointed at it without the record saying so."""
-    return record.intent is Intent.CREATE and record.ready_at is not None and record.retired_at is None
 
 
 def field_changes(old: ModelSpec, new: ModelSpec) -> tuple[FieldChange, ...]:

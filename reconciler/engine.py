@@ -16,7 +16,7 @@ from datetime import datetime
 from drivers.base import Observation
 from reconciler.adoption import files_should_stay
 from reconciler.apply import Applied, Applier, in_order
-from reconciler.beginning import other_projects, take_lease
+from reconciler.beginning import other_projects, take_lease, write_down_doubts
 from reconciler.diff import diff
 from reconciler.errors import InputError, Refused, SourceError
 from reconciler.inventory import Inventory
@@ -32,7 +32,7 @@ from reconciler.result import MOVING_INTERVAL_S, PassResult, look_again_s
 from reconciler.stamp import Stamp
 from reconciler.switch import endpoints_of, switch, switch_changes
 from reconciler.tenure import Tenure
-from reconciler.usage import busy, may_go, still_named
+from reconciler.usage import busy, may_go, restarts_due, still_named
 from reconciler.write import NotWritten, Outranked
 from state.record import (
     Append,
@@ -57,6 +57,8 @@ class Engine:
         self._tenure: Tenure | None = None
         self._left_behind: tuple[str, ...] = ()
         self._inventory: Inventory | None = None
+        self._went_back = False
+        """Whether we saw that the record is an older copy, and could not write that down yet."""
 
     @property
     def tenure(self) -> Tenure | None:
@@ -76,7 +78,7 @@ class Engine:
         tenure, inventory = self._hold_lease(reading, outputs, began)
         recorded = inventory.recorded(reading, outputs)
         known, seen = self._look(recorded, reading, fresh)
-        known = still_named(known, outputs)
+        known = restarts_due(still_named(known, outputs), outputs)
         self._remember(recorded, known, reading if fresh else None)
         plan = self.plan(reading, known)
         first, last = in_order(plan.steps)
@@ -118,13 +120,17 @@ class Engine:
 
     def lose_lease(self) -> None:
         """The lease went to somebody else: nothing to give back."""
+        self._went_back |= self._tenure is not None and self._tenure.went_back
         self._tenure = None
 
     def close(self) -> None:
         """Give the lease back."""
-        if self._tenure is not None:
-            self._tenure.release()
-            self._tenure = None
+        if self._tenure is None:
+            return
+        if self._tenure.went_back:
+            write_down_doubts(self._store, self._tenure.lease, self._ports.clock.now())
+        self._tenure.release()
+        self.lose_lease()
 
     # -- the chapters -------------------------------------------------------------------------------------------------
 
@@ -142,7 +148,9 @@ class Engine:
         if self._tenure is not None and self._tenure.lease.project != reading.project.name:
             self.close()
         if self._tenure is None:
-            self._tenure = take_lease(self._store, self._ports, self._manner, reading, outputs, began)
+            lost = self._went_back
+            self._tenure = take_lease(self._store, self._ports, self._manner, reading, outputs, began, went_back=lost)
+            self._went_back = False
             self._inventory = Inventory(self._store, self._ports, self._manner, self._tenure)
             self._left_behind = tuple(other_projects(self._store, reading))
         assert self._inventory is not None
@@ -161,6 +169,7 @@ class Engine:
         """Make the evidence durable before anything is decided on it."""
         now = self._ports.clock.now()
         changes: list[Change] = list(changes_between(recorded, known, now))
+        changes += [PutOutput(each) for path, each in known.outputs.items() if recorded.outputs.get(path) != each]
         if fresh is not None and (recorded.source is None or recorded.source.revision != fresh.revision):
             changes.append(PutSource(_source_record(fresh, now)))
         if fresh is not None and (recorded.source is None or recorded.source.digest != fresh.desired.digest):
@@ -204,7 +213,7 @@ class Engine:
                 reading.project,
                 endpoints,
                 api_key_vars(reading.desired),
-                Stamp(self._store.lineage, reading.project.name, self._tenure.lease.epoch, known.serial),
+                Stamp(self._store.lineage, reading.project.name, self._tenure.lease.epoch, self._tenure.serial),
                 now=now,
                 recorded=known.outputs,
             )

@@ -139,11 +139,23 @@ def _final(error: DriverError) -> bool:
     return isinstance(error, Rejected) and not isinstance(error, Taken)
 
 
+def was_offered(record: DeploymentRecord) -> bool:
+    """Whether somebody may have been pointed at it without the record saying so: it was ready once, or nobody knows
+    whether it was, and since then nobody was pointed elsewhere."""
+    open_ended = record.intent is Intent.CREATE and record.retired_at is None
+    return open_ended and (record.ready_at is not None or is_doubted(record))
+
+
+def is_doubted(record: DeploymentRecord) -> bool:
+    """Whether more may have become of it than the record knows."""
+    return record.adopted or record.doubted_at is not None
+
+
 def switched(record: DeploymentRecord, *, serves: bool, now: datetime) -> DeploymentRecord:
     """The record after services were pointed at it, or away from it. Whoever was stopped before writing it down may
     have pointed them at anything that was ready, so that counts as well."""
     if serves:
         return record if record.active else replace(record, active=True, retired_at=None, adopted=False)
-    if record.active or (record.phase in (Phase.READY, Phase.DEGRADED) and record.retired_at is None):
+    if record.active or was_offered(record):
         return replace(record, active=False, retired_at=now)
     return record

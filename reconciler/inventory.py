@@ -17,7 +17,7 @@ from reconciler.moment import Unlisted
 from reconciler.placement import LOCAL
 from reconciler.ports import Outputs, Ports
 from reconciler.reading import Reading
-from reconciler.sweep import Sweeps, due, noted, unlisted
+from reconciler.sweep import Sweeps, due, noted, settled, unlisted
 from reconciler.tenure import Tenure
 from state.record import Append, Recorded
 from state.store import KEPT_EVENTS, Store
@@ -43,16 +43,22 @@ class Inventory:
         recorded, clock = self._tenure.load(), self._ports.clock
         needed = {model.driver for model in reading.desired.models.values()} | ({LOCAL} & set(self._manner.rules))
         needed |= {record.driver for record in recorded.deployments.values()}
-        every = tuple(self._manner.rules)
+        every, interval_s = tuple(self._manner.rules), self._manner.sweep_every_s
         if not recorded.outputs and outputs.highest_epoch():
             needed |= set(every)
-        asked = due(self._sweeps, needed, every, clock.monotonic(), self._manner.sweep_every_s)
+        asked = due(self._sweeps, needed, every, clock.monotonic(), interval_s, self._settled_s(recorded))
         owned, failures = list_owned(asked, self._ports.drivers, self._store.lineage)
         sweeps = noted(self._sweeps, asked, failures, clock.monotonic())
         known = self._with_found(recorded, owned)
         # Only now: what was found and could not be written down is to be found again by the next pass.
-        self._sweeps, self.unlisted = sweeps, unlisted(sweeps, needed, clock.now())
+        self._sweeps = sweeps
+        self.unlisted = unlisted(sweeps, needed, clock.now(), clock.monotonic(), self._settled_s(known))
         return known
+
+    def _settled_s(self, recorded: Recorded) -> Mapping[str, float]:
+        settle_s = {name: rules.capabilities.settle_s for name, rules in self._manner.rules.items()}
+        clock = self._ports.clock
+        return settled(recorded.deployments.values(), settle_s, clock.now(), clock.monotonic())
 
     def _with_found(self, recorded: Recorded, owned: Owned) -> Recorded:
         if not unknown(recorded, owned):

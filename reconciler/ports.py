@@ -72,6 +72,10 @@ class Outputs(Protocol):
         """The highest epoch in the headers on disk; 0 without any."""
         ...
 
+    def highest_serial(self, *, lineage: str, project: str) -> int:
+        """The highest serial of this project's record in the headers on disk; 0 without any."""
+        ...
+
     def check(self, *, lineage: str, project: str) -> None:
         """Before anything is begun: raises Refused where what is to be written stands there as somebody else's."""
         ...
@@ -82,6 +86,10 @@ class Outputs(Protocol):
 
     def mentions(self, endpoint: Endpoint) -> bool:
         """Whether any file on disk, read now, still points at this endpoint."""
+        ...
+
+    def says(self, output: OutputRecord) -> bool:
+        """Whether the file on disk, read now, says what was recorded of it. One that cannot be read does not."""
         ...
 
 

@@ -24,6 +24,7 @@ from reconciler.errors import ReconcilerError
 from reconciler.ports import Published
 from reconciler.render.environments import ServiceEnvironment, service_environments
 from reconciler.render.text import env_body, key_body, override_body
+from reconciler.stamp import parse
 from reconciler.write import (
     Damaged,
     NotOurs,
@@ -106,6 +107,10 @@ class FileOutputs:
     def highest_epoch(self) -> int:
         return max((stamp.epoch for path in self._paths() if isinstance(stamp := read_stamp(path), Stamp)), default=0)
 
+    def highest_serial(self, *, lineage: str, project: str) -> int:
+        stamps = (stamp for path in self._paths() if isinstance(stamp := read_stamp(path), Stamp))
+        return max((each.serial for each in stamps if (each.lineage, each.project) == (lineage, project)), default=0)
+
     def check(self, *, lineage: str, project: str) -> None:
         refuse_foreign(self._places.override)
         for path in self._paths():
@@ -125,6 +130,13 @@ class FileOutputs:
         parts = urlsplit(endpoint.url)
         needle = f":{parts.port}/" if endpoint.on_this_host and parts.port else endpoint.url
         return any(needle in _text_of(path, otherwise=needle) for path in self._paths())
+
+    def says(self, output: OutputRecord) -> bool:
+        try:
+            body = parse(Path(output.path).read_bytes(), 0).body
+        except OSError:
+            return False
+        return _checksum(body) == output.checksum
 
     def _write_all_keys(self, writing: _Writing, environments: Sequence[ServiceEnvironment]) -> dict[str, str]:
         """The key files of services that need one, by service. A key that cannot be read leaves that service's file as
@@ -177,7 +189,7 @@ class _Writing:
         if written.backup is not None:
             self.repaired.append(f"{path} had been edited; the edited version is {written.backup}")
         old = self._recorded.get(str(path))
-        checksum = hashlib.sha256(body.encode()).hexdigest()
+        checksum = _checksum(body)
         if old is not None and old.checksum == checksum:
             self.outputs.append(old)
         else:
@@ -231,6 +243,11 @@ def _is_ours(path: Path, stamp: Stamp) -> bool:
     return isinstance(found, Damaged) or (
         isinstance(found, Stamp) and (found.lineage, found.project) == (stamp.lineage, stamp.project)
     )
+
+
+def _checksum(body: str) -> str:
+    """Of what a file says, as the record has it."""
+    return hashlib.sha256(body.encode()).hexdigest()
 
 
 def _make_folder(folder: Path) -> None:

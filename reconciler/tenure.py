@@ -31,10 +31,18 @@ class Tenure:
         self._lease = store.acquire(project, holder, ttl_s, floor=floor)
         self._interrupted = began is not None and monotonic() > began + ttl_s
         self._serial, self._newest_id = 0, ""
+        self._refused = False
+        self.went_back = False
+        """Whether the record was found to be an older copy than what we knew."""
 
     @property
     def lease(self) -> Lease:
         return self._lease
+
+    @property
+    def serial(self) -> int:
+        """Of the record as we know it: what we read last, or wrote since."""
+        return self._serial
 
     def begin(self) -> None:
         """A pass begins: it knows nothing yet that could be out of date."""
@@ -42,23 +50,34 @@ class Tenure:
 
     def keep(self) -> None:
         """Renew when a quarter of the time to live is over; call it often. Raises Fenced when somebody took over."""
-        self._interrupted |= self._monotonic() > self._lease.acquired_monotonic + self._lease.ttl_s
+        self._notice_interruption()
         if self._monotonic() > self._lease.acquired_monotonic + self._lease.ttl_s / 4:
-            self._lease = self._store.renew(self._lease)
+            try:
+                self._lease = self._store.renew(self._lease)
+            except Fenced:
+                self._refused = True
+                raise
 
     def check(self) -> None:
         """To be called right before each mutating call: raises Fenced when the lease may end while it runs.
 
         The local monotonic clock decides, because a process that was stopped wakes up believing it is still the one.
-        A lease that ran out and could be renewed is good for the next pass, not for one that had begun before.
+        A lease that ran out and could be renewed is good for the next pass, not for one that had begun before. One that
+        was refused is over, whatever the clock says: an older copy of the record may have given it to somebody else.
         """
         self._refuse_interrupted()
+        if self._refused:
+            raise Fenced(
+                f"the lease on project '{self._lease.project}' is somebody else's by now: stopped before a call"
+            )
         if self._monotonic() > self._lease.acquired_monotonic + self._lease.ttl_s - MAX_CALL_S:
             raise Fenced(f"the lease on project '{self._lease.project}' may run out during the call: stopped before it")
 
     def load(self) -> Recorded:
-        """What is recorded of the project. Raises Fenced where it is older than what we know: see `commit`."""
+        """What is recorded of the project. Raises Fenced where it is older than what we know: see `commit`; so it is
+        where it knows nothing of our lease. Where it has a later one, somebody took over."""
         recorded = self._store.load(self._lease.project)
+        self._refuse_another_lease(recorded.epoch)
         self._refuse_the_past(recorded.serial, recorded.newest_id)
         self._serial, self._newest_id = recorded.serial, recorded.newest_id
         return recorded
@@ -76,12 +95,26 @@ class Tenure:
         self._refuse_the_past(serial - 1, self._newest_id)
         self._serial = serial
 
+    def _notice_interruption(self) -> None:
+        """Whoever wakes up first notices: the thread that renews, or the pass itself."""
+        self._interrupted |= self._monotonic() > self._lease.acquired_monotonic + self._lease.ttl_s
+
     def _refuse_interrupted(self) -> None:
+        self._notice_interruption()
         if self._interrupted:
             raise Fenced(f"the pass over project '{self._lease.project}' was stopped for too long: what it read is old")
 
+    def _refuse_another_lease(self, epoch: int) -> None:
+        if epoch != self._lease.epoch:
+            self.went_back |= epoch < self._lease.epoch
+            raise Fenced(
+                f"the record of project '{self._lease.project}' has lease {epoch}, ours is {self._lease.epoch}: "
+                + ("an older copy took its place" if epoch < self._lease.epoch else "we were replaced")
+            )
+
     def _refuse_the_past(self, serial: int, newest_id: str) -> None:
         if serial < self._serial or newest_id < self._newest_id:
+            self.went_back = True
             raise Fenced(
                 f"the record of project '{self._lease.project}' went back from {self._serial} to {serial}: an older "
                 "copy took its place; what runs is taken over again"

@@ -38,9 +38,21 @@ def still_named(known: Recorded, outputs: Outputs) -> Recorded:
         id: replace(record, retired_at=None)
         for id, record in known.deployments.items()
         if record.retired_at is not None and record.endpoint is not None and record.intent is Intent.CREATE
-        if not record.adopted and not _is_inherited(record, known) and outputs.mentions(record.endpoint)
+        if not _is_inherited(record, known) and outputs.mentions(record.endpoint)
     }
     return replace(known, deployments={**known.deployments, **named}) if named else known
+
+
+def restarts_due(known: Recorded, outputs: Outputs) -> Recorded:
+    """Whoever was started with values that the record does not know of is to be restarted. Where a file says something
+    else than is recorded, the record may be an older copy, and services were given what the file says: that they run
+    with the recorded values is believed no longer, and that is to be durable before the file is written again."""
+    due = {
+        path: replace(output, applied="")
+        for path, output in known.outputs.items()
+        if output.applied and not outputs.says(output)
+    }
+    return replace(known, outputs={**known.outputs, **due}) if due else known
 
 
 def may_go(

@@ -100,7 +100,7 @@ def write_fenced(
 
 
 def stamp_epoch(path: Path, stamp: Stamp, *, lock_within_s: float = 10.0) -> bool:
-    """Raise the epoch in a file of ours and leave its body, so that a predecessor that wakes up is refused.
+    """Put our stamp on a file of ours and leave its body, so that a predecessor that wakes up is refused.
 
     Returns whether the file carries our epoch now: False where there is none, or one that somebody edited (the next
     write saves that edit). Raises NotOurs, Outranked, NotWritten.
@@ -110,7 +110,7 @@ def stamp_epoch(path: Path, stamp: Stamp, *, lock_within_s: float = 10.0) -> boo
         _may_write(path, found, stamp, adopt=False)
         if found is None or not found.intact or not isinstance(found.stamp, Stamp):
             return False
-        if found.stamp.epoch < stamp.epoch:
+        if (found.stamp.epoch, found.stamp.serial) != (stamp.epoch, stamp.serial):
             folder.replace(compose(stamp, found.body).encode(), found.mode)
     return True
 

@@ -68,7 +68,14 @@ class MemoryStore:
             epoch = max(known.epoch, floor) + 1
             self._recorded[project] = replace(known, epoch=epoch)
             self._claims[project] = _Claim(holder, epoch, self.clock.since_boot() + ttl_s)
-            return Lease(project=project, holder=holder, epoch=epoch, ttl_s=ttl_s, acquired_monotonic=asked)
+            return Lease(
+                project=project,
+                holder=holder,
+                epoch=epoch,
+                ttl_s=ttl_s,
+                acquired_monotonic=asked,
+                succeeds=known.epoch,
+            )
 
     def renew(self, lease: Lease) -> Lease:
         with self._lock:

@@ -59,6 +59,9 @@ class DeploymentRecord:
     """Back-off of this deployment: no mutating call before this. (`ModelRecord.next_try_at` holds back new ones.)"""
     failed_calls: int = 0
     """Mutating calls that failed in a row; the next success makes it 0."""
+    doubted_at: datetime | None = None
+    """When it was found by its tags, or noticed that the record went back to an older copy: more may have become of it
+    before then than is recorded. Somebody may be pointed at it, and others may have been asked for beside it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

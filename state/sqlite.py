@@ -113,8 +113,10 @@ class SqliteStore:
 
     def acquire(self, project: str, holder: str, ttl_s: float, *, floor: int = 0) -> Lease:
         asked = self._clock.monotonic()
-        epoch = self._written(lambda: self._acquire(project, holder, ttl_s, floor))
-        return Lease(project=project, holder=holder, epoch=epoch, ttl_s=ttl_s, acquired_monotonic=asked)
+        before, epoch = self._written(lambda: self._acquire(project, holder, ttl_s, floor))
+        return Lease(
+            project=project, holder=holder, epoch=epoch, ttl_s=ttl_s, acquired_monotonic=asked, succeeds=before
+        )
 
     def renew(self, lease: Lease) -> Lease:
         asked = self._clock.monotonic()
@@ -142,7 +144,8 @@ class SqliteStore:
             for project in tuple(self._locks):
                 self._drop_lock(project)
 
-    def _acquire(self, project: str, holder: str, ttl_s: float, floor: int) -> int:
+    def _acquire(self, project: str, holder: str, ttl_s: float, floor: int) -> tuple[int, int]:
+        """The epoch before, and the one from now on."""
         self._ballast.stock()
         with self._writing() as connection:
             row = rows.read_lease(connection, project)
@@ -156,7 +159,7 @@ class SqliteStore:
                 raise
         self._drop_lock(project)
         self._locks[project] = descriptor
-        return epoch
+        return row.epoch, epoch
 
     def _renew(self, lease: Lease) -> None:
         self._ballast.stock()

@@ -66,6 +66,8 @@ class Lease:
     ttl_s: float
     acquired_monotonic: float
     """The holder's own monotonic clock, read just *before* it asked (seconds): the base of its local deadline."""
+    succeeds: int = 0
+    """The epoch that was recorded before. Lower than the `floor` that was asked for, it proves an older copy."""
 
 
 class Store(Protocol):

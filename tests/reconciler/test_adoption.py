@@ -10,12 +10,25 @@ from typing import Any
 import pytest
 
 from drivers.base import Phase
-from reconciler.adoption import adopt, adoption_changes, files_should_stay, forgotten, unknown
+from reconciler.adoption import (
+    adopt,
+    adoption_changes,
+    doubted,
+    files_should_stay,
+    forgotten,
+    is_behind,
+    unknown,
+)
 from reconciler.sweep import GRACE_S
 from state.record import Append, DeploymentRecord, Event, Intent, ModelRecord, OutputRecord, PutDeployment
+from state.store import Lease
 from tests.builders import NOON, deployment, deployment_id, deployment_record, recorded
 
 FOUND = {"fake": (deployment(7),)}
+
+
+def _lease(epoch: int, *, succeeds: int) -> Lease:
+    return Lease(project="demo", holder="a", epoch=epoch, ttl_s=60, acquired_monotonic=0, succeeds=succeeds)
 
 
 def _event(kind: str) -> tuple[int, Event]:
@@ -83,8 +96,39 @@ def test_after_a_loss_also_what_the_record_has_may_be_named_by_files_that_are_ne
     assert _stay(started, waiting=["llm"], outputs=WRITTEN) == "", "nothing is lost"
 
 
+def test_files_stay_while_a_record_that_went_back_hears_of_something_that_starts() -> None:
+    """It may have been ready long ago and be named in the files: a platform may answer from a copy of its own."""
+    starting = deployment_record(7, phase=Phase.CREATING, endpoint=None, ready_at=None, active=False)
+    unsure = replace(starting, doubted_at=NOON)
+    given: Any = {"waiting": ["llm"], "outputs": WRITTEN}
+    assert "does not say where" in _stay(unsure, unlisted=[unsure.driver], **given)
+    assert _stay(unsure, **given) == "", "the doubts have settled"
+    assert _stay(starting, unlisted=[unsure.driver], **given) == ""
+
+
+def test_a_record_is_behind_files_of_a_later_lease_or_serial() -> None:
+    now, lease = recorded(epoch=4, serial=20), _lease(4, succeeds=3)
+    assert not is_behind(now, lease, files_epoch=3, files_serial=20)
+    assert not is_behind(now, lease, files_epoch=0, files_serial=0), "without files nobody knows"
+    assert not is_behind(now, lease, files_epoch=2, files_serial=19)
+    assert is_behind(now, _lease(5, succeeds=3), files_epoch=4, files_serial=11), "a serial comes a second time"
+    assert is_behind(now, lease, files_epoch=3, files_serial=21)
+
+
+def test_everything_in_a_record_that_went_back_is_doubted_and_what_is_found_as_well() -> None:
+    before = recorded(deployment_record(1), deployment_record(2, phase=Phase.CREATING))
+    changes = [change for change in doubted(before, NOON) if isinstance(change, PutDeployment)]
+    assert [change.record for change in changes] == [
+        replace(record, doubted_at=NOON) for record in before.deployments.values()
+    ]
+    (found,) = adopt(recorded(), FOUND, NOON).deployments.values()
+    assert found.doubted_at == NOON
+    (returned,) = adopt(recorded(), FOUND, NOON, [found.deployment.id]).deployments.values()
+    assert returned.doubted_at is None
+
+
 def test_files_stay_as_they_are_where_a_lost_record_could_not_be_made_whole() -> None:
-    assert "older than the record" in _stay(unlisted=["cloud"], waiting=["llm"])
+    assert "the record does not know them" in _stay(unlisted=["cloud"], waiting=["llm"])
     assert _stay(unlisted=["cloud"], waiting=["llm"], files_epoch=0) == "", "there are none yet"
     assert _stay(unlisted=["cloud"], waiting=["llm"], outputs=WRITTEN) == ""
 

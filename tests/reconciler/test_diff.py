@@ -213,7 +213,10 @@ def test_nothing_new_is_made_where_more_of_ours_may_be_than_is_recorded() -> Non
     unlisted = {"llamacpp": Unlisted("it does not say what it has", NOON + timedelta(seconds=10))}
     assert _actions(_plan(OLD, unlisted=unlisted)) == ["wait"]
     assert _actions(_plan(NEW, _one(Phase.READY, active=True), unlisted=unlisted)) == ["wait"]
-    assert _actions(_plan(OLD, _one(Phase.ABSENT, ready_at=None), unlisted=unlisted)) == ["create"], "begun is recorded"
+    begun = _one(Phase.ABSENT, request_open=True)
+    assert _actions(_plan(OLD, begun, unlisted=unlisted)) == ["create"], "begun is recorded"
+    beside = _one(Phase.READY, number=2, of=NEW, active=True)
+    assert _actions(_plan(OLD, begun, beside, unlisted=unlisted)) == ["wait"], "a third one may be there"
     assert _actions(_plan(OLD, unlisted={"aws-ec2": unlisted["llamacpp"]})) == ["create"]
 
 
@@ -259,10 +262,32 @@ def test_a_failed_attempt_that_never_served_goes_before_the_next_one() -> None:
     assert "create" not in _actions(_plan(OLD, leaving))
 
 
-def test_a_failed_one_that_serves_is_replaced_before_it_goes() -> None:
-    plan = _plan(OLD, _one(Phase.FAILED, active=True, ready_at=LONG_AGO))
+@pytest.mark.parametrize(
+    "serving",
+    [
+        {"active": True, "ready_at": LONG_AGO},
+        {"ready_at": LONG_AGO},  # the files were written, and nobody lived to record it (rough seed 4561)
+        {"doubted_at": LONG_AGO},  # the record went back to before it was ready (rough seeds 6631 and 8671)
+    ],
+)
+def test_a_failed_one_that_serves_or_may_do_so_is_replaced_before_it_goes(serving: dict[str, Any]) -> None:
+    plan = _plan(OLD, _one(Phase.FAILED, **serving))
     assert _actions(plan) == ["replace"]
     assert plan.routes == {"llm": FIRST}
+    retired = _one(Phase.FAILED, **(serving | {"active": False, "retired_at": LONG_AGO}))
+    assert _actions(_plan(OLD, retired)) == ["delete"]
+
+
+def test_one_that_starts_and_may_have_served_before_is_no_attempt_that_goes_first() -> None:
+    """The record went back to before it was ready, and the platform answers from an old copy (rough seed 1706)."""
+    starting = _one(Phase.CREATING, issued_at=NOON)
+    assert _actions(_plan(NEW, starting)) == ["delete", "wait"]
+    assert _actions(_plan(NEW, replace(starting, doubted_at=NOON))) == ["replace"]
+
+
+def test_what_may_have_served_and_is_not_heard_of_keeps_its_address() -> None:
+    silent = _one(Phase.UNKNOWN, ready_at=LONG_AGO)
+    assert _plan(OLD, silent).routes == {"llm": FIRST}
 
 
 def test_attempts_back_off_and_end() -> None:
@@ -277,8 +302,9 @@ def test_attempts_back_off_and_end() -> None:
 
 
 def test_an_absent_one_that_was_never_there_is_asked_for_again_under_its_own_name() -> None:
-    plan = _plan(OLD, _one(Phase.ABSENT))
-    assert [(step.action, step.deployment) for step in plan.steps] == [(Action.CREATE, FIRST)]
+    for never in (_one(Phase.ABSENT, request_open=True), _one(Phase.ABSENT, failed_calls=2, failure="throttled")):
+        plan = _plan(OLD, never)
+        assert [(step.action, step.deployment) for step in plan.steps] == [(Action.CREATE, FIRST)]
 
 
 def test_one_that_vanished_is_only_believed_gone_after_the_settle_time() -> None:

@@ -266,6 +266,18 @@ def test_a_file_that_cannot_be_understood_proves_nothing(folder: _Folder) -> Non
     assert folder.outputs.mentions(endpoint())
 
 
+def test_a_file_says_what_was_recorded_of_it_until_somebody_writes_it(folder: _Folder) -> None:
+    written = folder.publish(llm=folder.keyed())
+    assert len(written.outputs) == 3
+    assert all(folder.outputs.says(output) for output in written.outputs)
+    folder.outputs.claim(Stamp(LINEAGE, "demo", 7, 9))
+    assert all(folder.outputs.says(output) for output in written.outputs), "whose lease it is makes no other values"
+    folder.publish(llm=endpoint("http://172.17.0.1:8081/v1/"), epoch=7)
+    assert not any(folder.outputs.says(output) for output in written.outputs if output.service == "app")
+    folder.env().unlink()
+    assert not any(folder.outputs.says(output) for output in written.outputs if output.path == str(folder.env()))
+
+
 # -- what the system refuses ------------------------------------------------------------------------------------------
 
 

@@ -78,6 +78,7 @@ class Environments:
 
     written: dict[str, Endpoint] = field(default_factory=dict)
     epoch: int = 0
+    serial: int = 0
     trouble: str = ""
     """Why nothing can be written at the moment."""
     dropped: bool = False
@@ -101,13 +102,13 @@ class Environments:
             raise NotWritten(self.trouble)
         self.epoch = stamp.epoch
         if dict(endpoints) != self.written:
-            self.written = dict(endpoints)
+            self.written, self.serial = dict(endpoints), stamp.serial
             self.log.append({key: endpoint.url for key, endpoint in endpoints.items()})
         missing = [one.model for service in project.services.values() for one in service.bindings]
         missing = [key for key in missing if key not in endpoints]
         values = OutputRecord(
             path="app.env",
-            checksum=str(sorted(endpoint.url for endpoint in endpoints.values())),
+            checksum=_checksum(endpoints),
             written_at=now,
             applied=recorded["app.env"].applied if "app.env" in recorded else "",
             service="app",
@@ -121,15 +122,26 @@ class Environments:
     def highest_epoch(self) -> int:
         return self.epoch
 
+    def highest_serial(self, *, lineage: str, project: str) -> int:
+        return self.serial
+
     def check(self, *, lineage: str, project: str) -> None:
         if self.foreign:
             raise Refused("the override file is somebody else's")
 
     def claim(self, stamp: Stamp) -> None:
-        self.epoch = max(self.epoch, stamp.epoch)
+        if self.epoch:  # without files there is nothing to claim
+            self.epoch, self.serial = max(self.epoch, stamp.epoch), stamp.serial
 
     def mentions(self, endpoint: Endpoint) -> bool:
         return endpoint in self.written.values()
+
+    def says(self, output: OutputRecord) -> bool:
+        return output.checksum == _checksum(self.written)
+
+
+def _checksum(endpoints: Mapping[str, Endpoint]) -> str:
+    return str(sorted(endpoint.url for endpoint in endpoints.values()))
 
 
 @dataclass

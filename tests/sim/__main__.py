@@ -28,7 +28,9 @@ def main() -> int:
     if arguments.exhaustive:
         names = arguments.scenarios or sorted(SCENARIOS)
         pairs, every = arguments.pairs_within, arguments.every
-        found = timed(lambda: exhaustive(names, arguments.jobs, pairs_within=pairs, every=every, told=_progress))
+        only = Fault[arguments.only] if arguments.only else None
+        jobs = arguments.jobs
+        found = timed(lambda: exhaustive(names, jobs, pairs_within=pairs, every=every, only=only, told=_progress))
         bad += _tell(
             f"single faults of {len(names)} scenarios" + f", crash pairs at most {pairs} effects apart" * bool(pairs),
             None,
@@ -48,6 +50,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--pairs-within", type=int, default=0, help="and crash pairs at most so many effects apart")
     parser.add_argument("--fault", action="append", help="run one scenario with this fault: EFFECT:NAME")
     parser.add_argument("--every", type=int, default=1, help="of the exhaustive part, every n-th run")
+    parser.add_argument("--only", choices=[fault.name for fault in Fault], help="of the exhaustive part, this fault")
     parser.add_argument("scenarios", nargs="*", help="for the exhaustive part; all without any")
     return parser.parse_args()
 

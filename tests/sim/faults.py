@@ -43,11 +43,11 @@ _PROCESS = (Fault.CRASH_BEFORE, Fault.CRASH_AFTER, Fault.PAUSE_BEFORE, Fault.PAU
 _CALL = (Fault.THROTTLE, Fault.LOST, Fault.APPLIED, Fault.DELAYED, Fault.DUPLICATE, Fault.EXPIRED)
 POSSIBLE: Mapping[str, tuple[Fault, ...]] = {
     "read": (*_PROCESS, Fault.UNREADABLE),
-    "load": (*_PROCESS, Fault.BUSY),
-    "acquire": (*_PROCESS, Fault.BUSY, Fault.FULL),
-    "renew": (*_PROCESS, Fault.BUSY),
+    "load": (*_PROCESS, Fault.BUSY, Fault.REWOUND),
+    "acquire": (*_PROCESS, Fault.BUSY, Fault.FULL, Fault.REWOUND),
+    "renew": (*_PROCESS, Fault.BUSY, Fault.REWOUND),
     "release": (*_PROCESS, Fault.BUSY),
-    "commit": (*_PROCESS, Fault.BUSY, Fault.FULL),
+    "commit": (*_PROCESS, Fault.BUSY, Fault.FULL, Fault.REWOUND),
     "observe": (*_PROCESS, Fault.THROTTLE, Fault.EXPIRED, Fault.STALE, Fault.PARTIAL),
     "create": (*_PROCESS, *_CALL, Fault.EXHAUSTED, Fault.TAKEN),
     "update": (*_PROCESS, *_CALL),
@@ -59,6 +59,7 @@ POSSIBLE: Mapping[str, tuple[Fault, ...]] = {
     "claim": (*_PROCESS, Fault.NOT_WRITTEN),
     "publish": (*_PROCESS, Fault.NOT_WRITTEN),
     "mentions": _PROCESS,
+    "says": _PROCESS,
     "users": (*_PROCESS, Fault.UNASKED),
     "roll_out": (*_PROCESS, Fault.RESTART_FAILED),
 }

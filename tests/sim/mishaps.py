@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -41,15 +42,40 @@ def restore(world: World, copy: Snapshot) -> None:
 
 
 def put_back(world: World, copy: Snapshot, *, leases: bool) -> None:
+    counted = _attempts(world)
     world.store.rewind(copy, leases=leases)
+    world.ledger.uncounted.update(counted - _attempts(world))
     world.rewound_at = world.scheduler.time
+    world.ousted |= {(project, holder): world.rewound_at for project, (_, holder) in world.leases.items()}
     there = [record for place in world.places for record in world.store.load(place).deployments.values()]
+    world.taken_out |= set(world.recorded.values()) | {name for _, name, _ in world.live()}
     world.recorded = {record.deployment.id: record.deployment.name for record in there}
+    world.taken_out -= set(world.recorded.values())
+    world.lost |= {name for name in world.taken_out if not _told_by_files(world, copy, name)}
     world.ledger.put_back += 1
     world.ledger.phases = {record.deployment.id: record.phase for record in there}
     world.leases = {project: (each.epoch, each.holder) for project, each in copy.claims.items()} if leases else {}
     world.given_at = dict.fromkeys(world.leases, world.rewound_at)
+    for place in world.places.values():
+        place.highest_ruling = place.files.epoch  # an epoch that no file ever carried is forgotten, and comes again
     world.note(f"-- the store goes back to serial {copy.serial}")
+
+
+def _attempts(world: World) -> Counter[tuple[str, str]]:
+    """How many attempts the record counts, by project and model."""
+    books = ((place, book) for place in world.places for book in world.store.load(place).models.values())
+    return Counter({(place, book.key): book.attempts for place, book in books})
+
+
+def _told_by_files(world: World, copy: Snapshot, name: str) -> bool:
+    """Whether files stand there that prove the copy to be older than what was: then everybody can know that it lacks
+    something."""
+    if name not in world.issued:
+        return False
+    place = world.places[world.issued[name].deployment.project]
+    recorded = copy.recorded.get(place.name)
+    epoch = recorded.epoch if recorded is not None else 0
+    return place.files.there and (place.files.serial > copy.serial or place.files.epoch > epoch)
 
 
 def strip_tags(world: World, model: str) -> None:
@@ -98,7 +124,7 @@ def edit_files(world: World, place: str) -> None:
 def delete_files(world: World, place: str) -> None:
     """Somebody deletes the files; what they said about leases is gone as well."""
     files = world.places[place].files
-    files.there, files.epoch, files.says = False, 0, {}
+    files.there, files.epoch, files.serial, files.says = False, 0, 0, {}
     world.places[place].highest_written = world.places[place].highest_ruling = 0
     world.note(f"-- the files of {place} were deleted")
 

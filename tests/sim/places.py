@@ -23,6 +23,8 @@ class Files:
     path: str
     there: bool = False
     epoch: int = 0
+    serial: int = 0
+    """Of the record that was known then."""
     says: dict[str, Endpoint] = field(default_factory=dict)
     unwritable: bool = False
     """Whether nothing can be written at the moment, as on a full or read-only disk."""
@@ -45,9 +47,8 @@ class Files:
         if self.unwritable and self.says != endpoints:
             raise NotWritten("no space left on device")
         if not self.there or self.says != endpoints:  # like the real one: what says it already keeps its stamp
-            self.there, self.epoch, self.says = True, stamp.epoch, dict(endpoints)
-        words = json.dumps({key: endpoint.url for key, endpoint in sorted(endpoints.items())})
-        checksum = hashlib.sha256(words.encode()).hexdigest()
+            self.there, self.epoch, self.serial, self.says = True, stamp.epoch, stamp.serial, dict(endpoints)
+        checksum = _checksum(endpoints)
         incomplete = ("app",) if bound - endpoints.keys() else ()
         old = recorded.get(self.path)
         if old is not None and old.checksum == checksum:
@@ -59,16 +60,22 @@ class Files:
     def highest_epoch(self) -> int:
         return self.epoch if self.there else 0
 
+    def highest_serial(self) -> int:
+        return self.serial if self.there else 0
+
     def check(self, *, lineage: str, project: str) -> None:
         """Nobody else writes here."""
 
     def claim(self, stamp: Stamp) -> None:
         if self.there:
             self._refuse(stamp.epoch)
-            self.epoch = stamp.epoch
+            self.epoch, self.serial = stamp.epoch, stamp.serial
 
     def mentions(self, endpoint: Endpoint) -> bool:
         return any(endpoint.url == there.url for there in self.says.values())
+
+    def says_so(self, output: OutputRecord) -> bool:
+        return self.there and output.checksum == _checksum(self.says)
 
     def urls(self) -> set[str]:
         return {endpoint.url for endpoint in self.says.values()}
@@ -76,6 +83,11 @@ class Files:
     def _refuse(self, epoch: int) -> None:
         if self.epoch > epoch:
             raise Outranked(f"{self.path} was written under lease {self.epoch}, ours is {epoch}: we were replaced")
+
+
+def _checksum(endpoints: Mapping[str, Endpoint]) -> str:
+    words = json.dumps({key: endpoint.url for key, endpoint in sorted(endpoints.items())})
+    return hashlib.sha256(words.encode()).hexdigest()
 
 
 @dataclass(slots=True)

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from drivers.base import Deployment, Endpoint, Finding, ModelSpec, Observation, Phase
 from drivers.errors import Ambiguous, Denied, Exhausted, Rejected, Unavailable
 from drivers.fake import FakeDriver
+from reconciler.desired import DesiredModel
 from reconciler.engine import Engine
 from reconciler.errors import ReconcilerError, SourceError
 from reconciler.manner import Manner
@@ -18,7 +19,7 @@ from reconciler.reading import Reading
 from reconciler.result import HEALTH_INTERVAL_S
 from reconciler.stamp import Stamp
 from reconciler.write import NotWritten
-from state.record import Change, DeploymentRecord, DropDeployment, PutDeployment, PutModel, Recorded
+from state.record import Change, DeploymentRecord, DropDeployment, OutputRecord, PutDeployment, PutModel, Recorded
 from state.store import Fenced, Held, Lease, StateBusy, StateError, StateFull
 from tests.sim import ledger
 from tests.sim.faults import Fault
@@ -54,12 +55,12 @@ class SimProcess(Process):
         """Whether it ever read the source in a good state."""
         self.said: dict[str, Phase] = {}
         """What it was told last of each deployment, by id; UNKNOWN where it asked in vain."""
+        self.read: dict[str, Phase] = {}
+        """How each deployment was recorded when it read the record last, or wrote it since, by id."""
         self.without: dict[str, int] = {}
         """Good readings in a row, up to its last one and by anybody, that did not have a model."""
-        self.wanted: frozenset[str] = frozenset()
-        """Models that its last good reading had."""
-        self.protecting: set[str] = set()
-        """Models that its last good reading protects; what is done on that reading protects them for good."""
+        self.wanted: Mapping[str, DesiredModel] = {}
+        """What its last good reading asks for. What is protected there, and acted upon, is protected for good."""
         self.engine = self._engine()
 
     def begin(self, delay_s: float) -> None:
@@ -232,8 +233,7 @@ class SimReader:
         reading = self.process.effect("read", self.place.name, self.place.read, unreadable)
         self.process.understood, self.process.read_at = True, self.process.world.scheduler.time
         self.process.without = dict(self.place.readings_without)
-        self.process.wanted = frozenset(reading.desired.judged)
-        self.process.protecting = {key for key, model in reading.desired.models.items() if model.protected}
+        self.process.wanted = reading.desired.judged
         return reading
 
     def recall(self) -> Reading | None:
@@ -261,30 +261,41 @@ class SimStore:
         return self._store.projects()
 
     def load(self, project: str) -> Recorded:
-        return self._process.effect("load", project, lambda: self._store.load(project), _store_fault)
+        recorded = self._asked("load", project, lambda: self._store.load(project))
+        if project == self._process.place_name:
+            self._process.read = {id: record.phase for id, record in recorded.deployments.items()}
+        return recorded
 
     def acquire(self, project: str, holder: str, ttl_s: float, *, floor: int = 0) -> Lease:
-        lease = self._process.effect(
-            "acquire", project, lambda: self._acquired(project, holder, ttl_s, floor), _store_fault
-        )
+        lease = self._asked("acquire", project, lambda: self._acquired(project, holder, ttl_s, floor))
         self._process.epoch = lease.epoch
         return lease
 
     def renew(self, lease: Lease) -> Lease:
-        return self._process.effect("renew", str(lease.epoch), lambda: self._store.renew(lease), _store_fault)
+        return self._asked("renew", str(lease.epoch), lambda: self._store.renew(lease))
 
     def release(self, lease: Lease) -> None:
-        self._process.effect("release", str(lease.epoch), lambda: self._store.release(lease), _store_fault)
+        self._asked("release", str(lease.epoch), lambda: self._store.release(lease))
 
     def commit(self, lease: Lease, changes: Sequence[Change]) -> int:
         label = ", ".join(_words(change) for change in changes) if self._process.world.trace is not None else ""
-        return self._process.effect("commit", label, lambda: self._committed(lease, changes), _store_fault)
+        return self._asked("commit", label, lambda: self._committed(lease, changes))
 
     def events(self, project: str, *, limit: int = 100, after: int = 0) -> Any:
         return self._store.events(project, limit=limit, after=after)
 
     def close(self) -> None:
         self._store.close()
+
+    def _asked(self, kind: str, label: str, ask: Callable[[], T]) -> T:
+        """The store's answer; that it answered, be it by refusing, is noted."""
+        process = self._process
+
+        def answered() -> T:
+            process.world.heard[process.name] = process.world.scheduler.time
+            return ask()
+
+        return process.effect(kind, label, answered, _store_fault)
 
     def _acquired(self, project: str, holder: str, ttl_s: float, floor: int) -> Lease:
         lease = self._store.acquire(project, holder, ttl_s, floor=floor)
@@ -295,7 +306,9 @@ class SimStore:
     def _committed(self, lease: Lease, changes: Sequence[Change]) -> int:
         serial = self._store.commit(lease, changes)
         after_commit(self._process.world, lease)
-        ledger.after_commit(self._process.world, self._process.said, changes)
+        ledger.after_commit(self._process.world, self._process.said, changes, self._process.read)
+        put = [change.record for change in changes if isinstance(change, PutDeployment)]
+        self._process.read |= {record.deployment.id: record.phase for record in put}
         keep_copy(self._process.world)
         for change in changes:
             if isinstance(change, PutDeployment):
@@ -304,14 +317,15 @@ class SimStore:
             elif isinstance(change, DropDeployment):
                 self._process.world.recorded.pop(change.id, None)
             elif isinstance(change, PutModel) and change.record.protected:
-                self._process.world.places[lease.project].protected.add(change.record.key)
+                world = self._process.world
+                world.places[lease.project].protected[change.record.key] = world.scheduler.time
         return serial
 
     def _remember(self, record: DeploymentRecord) -> None:
         process, world = self._process, self._process.world
         if world.remember(record):
             read_at = max(process.read_at, world.scheduler.time - 60.0 - process.held_up_s)
-            after_resolving(world, record, read_at, process.without)
+            after_resolving(world, record, process.wanted, read_at, process.without)
 
 
 class SimDriver:
@@ -389,7 +403,8 @@ class SimDriver:
 
     def _before(self, verb: str, deployment: Deployment) -> None:
         process = self._process
-        process.world.places[process.place_name].protected |= process.protecting
+        protecting = [key for key, model in process.wanted.items() if model.protected]
+        process.world.places[process.place_name].protected |= dict.fromkeys(protecting, self._world.scheduler.time)
         before_call(self._world, process.name, process.understood, verb, self.name, deployment)
 
     def _gone_wrong(
@@ -447,11 +462,14 @@ class SimOutputs:
         published = self.place.files.publish(*given, **named)
         if self.place.files.says is not said:
             after_write(self.process.world, self.place, given[3].epoch)
-            ledger.after_write(self.process.world, self.place, said, self.process.wanted)
+            ledger.after_write(self.process.world, self.place, said, self.process.wanted, self.process.name)
         return published
 
     def highest_epoch(self) -> int:
         return self.process.effect("epoch", self.place.name, self.place.files.highest_epoch)
+
+    def highest_serial(self, *, lineage: str, project: str) -> int:
+        return self.process.effect("epoch", self.place.name, self.place.files.highest_serial)
 
     def check(self, **named: Any) -> None:
         self.place.files.check(**named)
@@ -461,6 +479,9 @@ class SimOutputs:
 
     def mentions(self, endpoint: Endpoint) -> bool:
         return self.process.effect("mentions", endpoint.url, lambda: self.place.files.mentions(endpoint))
+
+    def says(self, output: OutputRecord) -> bool:
+        return self.process.effect("says", output.path, lambda: self.place.files.says_so(output))
 
 
 @dataclass(frozen=True, slots=True)

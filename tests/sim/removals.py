@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from drivers.base import Observation, Phase
-from reconciler import answers, diff, engine, intents, observe, policy, refresh
+from reconciler import adoption as adoption_
+from reconciler import answers, beginning, diff, engine, intents, inventory, observe, policy, refresh
 from reconciler.apply import Applier
 from reconciler.case import Case
 from reconciler.tenure import Tenure
@@ -173,6 +174,40 @@ def delete_again() -> AbstractContextManager[None]:
     return _patched(diff, "_ANSWERS", {**diff._ANSWERS, diff.Answer.FINISH: once})
 
 
+def adoption() -> AbstractContextManager[None]:
+    """What is found and not recorded is left where it is."""
+    return _patched(inventory, "adopt", lambda recorded, *given, **named: recorded)
+
+
+def noticing_the_past() -> AbstractContextManager[None]:
+    return _patched(Tenure, "_refuse_the_past", lambda self, serial, newest_id: None)
+
+
+@contextlib.contextmanager
+def doubts() -> Iterator[None]:
+    """What an older record says of a deployment is all that ever became of it, and what is found never served."""
+    adopted = adoption_._adopted
+
+    def undoubted(*given: Any) -> DeploymentRecord:
+        return replace(adopted(*given), doubted_at=None, adopted=False)
+
+    with _patched(beginning, "doubted", lambda *given: iter(())), _patched(adoption_, "_adopted", undoubted):
+        yield
+
+
+def settled_listing() -> AbstractContextManager[None]:
+    """The first listing after the record went back is believed to tell all."""
+    return _patched(inventory, "settled", lambda *given: {})
+
+
+def due_restarts() -> AbstractContextManager[None]:
+    return _patched(engine, "restarts_due", lambda known, outputs: known)
+
+
+def seeing_out() -> AbstractContextManager[None]:
+    return _patched(diff, "_ANSWERS", {**diff._ANSWERS, diff.Answer.SEE_OUT: answers.wait})
+
+
 @contextlib.contextmanager
 def blind_to(rules: Sequence[str]) -> Iterator[None]:
     """The rules of these names are not looked at."""
@@ -256,6 +291,18 @@ MUTANTS: Mapping[str, Mutant] = {
             ("edit_with_replacement",),
             ("roll_out", Fault.RESTART_FAILED),
         ),
+        Mutant("adoption", adoption, "what is found is left alone", (), ("load", Fault.REWOUND)),
+        Mutant("noticing the past", noticing_the_past, "an older record is worked on", ("rewound_while_running",)),
+        Mutant("doubts", doubts, "an older record is believed", ("rewound_and_broken",)),
+        Mutant(
+            "settled listing",
+            settled_listing,
+            "the first listing tells all",
+            ("rewound_while_replacing",),
+            ("create", Fault.DELAYED),
+        ),
+        Mutant("due restarts", due_restarts, "an older record of a restart counts", ("rewound_and_wanted_again",)),
+        Mutant("seeing out", seeing_out, "what is being deleted is left alone", ("half_deleted",)),
         Mutant("last look", last_look_at_files, "a delete trusts its plan", ("unwritable_files",)),
     )
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from drivers.fake import FLAVOURS
@@ -40,6 +41,8 @@ class Outcome:
     late: tuple[str, ...]
     """The calls that took effect a minute or more after they were sent: verb and platform of each."""
     violations: tuple[str, ...] = ()
+    pardons: Mapping[str, int] = field(default_factory=dict)
+    """How often a rule was not kept in the way that it excepts, by rule and reason."""
     trace: tuple[str, ...] = field(default=())
     how: str = ""
     """The arguments of `python -m tests.sim` that run it again; empty for a seed of a profile."""
@@ -122,6 +125,7 @@ def _conclude(world: World, scenario: str, seed: int) -> Outcome:
         orphan_s=world.ledger.longest_orphan_s,
         late=tuple(sorted(world.ledger.late.elements())),
         violations=tuple(world.violations),
+        pardons=dict(world.pardons),
         trace=tuple(world.trace or ()),
     )
 

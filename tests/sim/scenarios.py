@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 from drivers.base import ModelSpec
+from drivers.errors import Unavailable
 from drivers.fake import REFUSED_FLAG
 from reconciler.desired import DesiredModel
 from reconciler.options import Level, Option
@@ -276,6 +278,55 @@ def rewound_while_running(world: World) -> Iterator[float]:
         yield 70
 
 
+def rewound_and_broken(world: World) -> Iterator[float]:
+    """The record goes back to before anything served, and what serves breaks before anybody looks."""
+    world.commit("demo", OTHER, want())
+    yield 20
+    copy = world.store.snapshot()
+    yield 60
+    restore(world, copy)
+    for _, _, thing in world.live():
+        thing.fails = "out of memory"
+    yield 100
+
+
+def rewound_and_wanted_again(world: World) -> Iterator[float]:
+    """The record and the file go back to what services were restarted for before the last time."""
+    world.commit("demo", OTHER, want(spec=A))
+    yield 60
+    copy = world.store.snapshot()
+    world.commit("demo", OTHER, want(spec=B))
+    yield 50
+    restore(world, copy)
+    world.commit("demo", OTHER, want(spec=A))
+    yield 100
+
+
+def rewound_while_replacing(world: World) -> Iterator[float]:
+    """What is asked for just now was asked for by nobody, and something else is wanted."""
+    world.commit("demo", OTHER, want(spec=A))
+    yield 15
+    copy = world.store.snapshot()
+    yield 50
+    world.commit("demo", OTHER, want(spec=B))
+    yield 5
+    restore(world, copy)
+    world.commit("demo", OTHER, want(spec=C))
+    yield 100
+
+
+def half_deleted(world: World) -> Iterator[float]:
+    """Somebody begins to delete it; where that takes two steps, the second one never comes."""
+    world.commit("demo", OTHER, want())
+    yield 80
+    for driver, _, thing in list(world.live()):
+        if thing.deployment is not None and thing.deployment.model == "llm":
+            world.excuse(thing.deployment)
+            with suppress(Unavailable):  # not now
+                world.platforms[driver].delete(thing.deployment)
+    yield 100
+
+
 def lost_state(world: World) -> Iterator[float]:
     """The record is gone, an empty one with the same identity takes its place."""
     empty = world.store.snapshot()
@@ -363,7 +414,8 @@ SCENARIOS: dict[str, Story] = {
         edits_in_a_row, there_and_back, switch_of_platform, switch_there_and_back, protect, drift, two_projects,
         no_capacity, removed_while_in_use, failed_start, given_up, refused_model, rejected_model, source_breaks,
         gone_and_unreadable, silence, unwritable_files,
-        everything_vanishes, rewound_state, rewound_while_running, lost_state, lost_while_moving, stripped_tags,
+        everything_vanishes, rewound_state, rewound_while_running, rewound_and_broken, rewound_and_wanted_again,
+        rewound_while_replacing, half_deleted, lost_state, lost_while_moving, stripped_tags,
         stripped_while_starting, edited_files, late_echo, revived,
     )
 }  # fmt: skip

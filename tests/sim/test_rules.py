@@ -163,7 +163,7 @@ def test_an_orphan_that_nobody_takes_care_of_for_too_long_is_seen() -> None:
 
 
 def test_without_the_sweeper_what_arrives_after_everybody_forgot_it_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    def once(sweeps: Any, needed: Any, every: Any, now_s: float, interval_s: float) -> list[str]:
+    def once(sweeps: Any, needed: Any, every: Any, *given: Any) -> list[str]:
         return [] if sweeps.tried_s else sorted(every)
 
     monkeypatch.setattr(inventory, "due", once)

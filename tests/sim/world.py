@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -49,9 +50,9 @@ class Place:
     """When a file said so last, by address."""
     highest_written: int = 0
     """The highest lease ever seen on the files."""
-    protected: set[str] = field(default_factory=set)
-    """Models that were ever protected, durably or by a reading that somebody acted on. A commit that nobody saw
-    protects none."""
+    protected: dict[str, float] = field(default_factory=dict)
+    """Models that were ever protected, durably or by a reading that somebody acted on, and when last, in virtual
+    seconds. A commit that nobody saw protects none."""
     readings_without: dict[str, int] = field(default_factory=dict)
     """Good readings in a row, by anybody, that did not have a model which an earlier one had."""
     highest_ruling: int = 0
@@ -105,6 +106,14 @@ class World:
     """The lease given last, by project: its epoch and its holder. After a rewind, the one that the copy has."""
     given_at: dict[str, float] = field(default_factory=dict)
     """When that was, in virtual seconds."""
+    ousted: dict[tuple[str, str], float] = field(default_factory=dict)
+    """When the store went back under whoever had the lease, by project and holder, in virtual seconds."""
+    taken_out: set[str] = field(default_factory=set)
+    """Names of all deployments that were recorded, or there, when the store went back to a copy without them."""
+    lost: set[str] = field(default_factory=set)
+    """Of those, the ones of which no file proved that the copy is one."""
+    heard: dict[str, float] = field(default_factory=dict)
+    """When the store last answered a reconciler, by its name, in virtual seconds."""
     copies: list[Snapshot] = field(default_factory=list)
     """Of the store, after each of the last commits."""
     rewinds: int = 0
@@ -118,6 +127,8 @@ class World:
     calls: list[tuple[str, str, str]] = field(default_factory=list)
     """Every mutating call that was sent: verb, driver, name."""
     violations: list[str] = field(default_factory=list)
+    pardons: Counter[str] = field(default_factory=Counter)
+    """What a rule excepts, because nobody could have known better: how often, by rule and reason."""
     seen: dict[str, int] = field(default_factory=dict)
     """How much of each platform's journal was judged."""
     answers: dict[str, list[tuple[float, Mapping[str, Observation]]]] = field(default_factory=dict)
@@ -126,6 +137,7 @@ class World:
     """Names of all deployments that are in the record, by id."""
     orphans_usd: float = 0.0
     """What ran and was not in the record has cost so far."""
+    _pardoned: set[tuple[str, str]] = field(default_factory=set)
     _metered: tuple[float, float] = (0.0, 0.0)
     """When the meter was read last, and what orphans cost since then, per hour."""
 
@@ -272,6 +284,13 @@ class World:
     def violated(self, rule: str, text: str) -> None:
         self.violations.append(f"{rule}: {text}")
         self.note(f"** {rule}: {text}")
+
+    def pardoned(self, rule: str, why: str, text: str) -> None:
+        """A rule was not kept, in the one way that it excepts. Each case is counted once, and the trace says so."""
+        if (rule, text) not in self._pardoned:
+            self._pardoned.add((rule, text))
+            self.pardons[f"{rule}, {why}"] += 1
+            self.note(f"** {rule} excepted, {why}: {text}")
 
     def close(self) -> None:
         """Let every strand end."""

@@ -216,6 +216,12 @@ class StoreContract:
         assert store.load("demo").epoch == 42
         assert store.acquire("demo", "a", TTL_S, floor=5).epoch == 43
 
+    def test_a_lease_says_which_one_it_succeeds(self, store: Store) -> None:
+        """Where that is lower than the floor, the record is older than whatever the floor was seen on."""
+        assert store.acquire("demo", "a", TTL_S, floor=41).succeeds == 0
+        store.release(store.acquire("shop", "a", TTL_S))
+        assert store.acquire("shop", "a", TTL_S, floor=7).succeeds == 1
+
     def test_lease_tells_when_it_was_asked_for(self, bench: Bench, store: Store) -> None:
         lease = store.acquire("demo", "host-a/1", TTL_S)
         assert lease == Lease(
