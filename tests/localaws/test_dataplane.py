@@ -53,6 +53,7 @@ def test_stream_is_passed_through(served: LocalAws) -> None:
         (token(secret="wrong"), "its signature does not match"),
         (token(expires_s=12 * 3600 + 1), "it is to last longer than 12 hours"),
     ],
+    ids=["none", "another kind", "no base64", "bedrock", "region", "action", "access key", "signature", "too long"],
 )
 def test_token_that_is_not_good_is_refused(served: LocalAws, bearer: str, reason: str) -> None:
     status, answer = ask(served, bearer=bearer)
