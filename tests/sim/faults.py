@@ -52,7 +52,7 @@ POSSIBLE: Mapping[str, tuple[Fault, ...]] = {
     "create": (*_PROCESS, *_CALL, Fault.EXHAUSTED, Fault.TAKEN),
     "update": (*_PROCESS, *_CALL),
     "delete": (*_PROCESS, *_CALL, Fault.LYING),
-    "part": (Fault.CRASH_BEFORE, Fault.CRASH_AFTER, Fault.LOST),
+    "part": (Fault.CRASH_BEFORE, Fault.CRASH_AFTER, Fault.PAUSE_BEFORE, Fault.LOST),
     "in_flight": _PROCESS,
     "owned": (*_PROCESS, Fault.THROTTLE, Fault.EXPIRED),
     "epoch": _PROCESS,
