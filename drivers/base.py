@@ -64,8 +64,15 @@ class Finding(NamedTuple):
     detail: str = ""
 
 
+class _Digested:
+    """Room for a digest beside a value's fields: it is computed once, asked for often, and neither compared nor kept."""
+
+    __slots__ = ("_digest",)
+    _digest: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModelSpec:
+class ModelSpec(_Digested):
     """What the user wrote for one model, with interpolation done and project defaults merged in, nothing else.
 
     Our own defaults are not in here: a release of ours that changes a default must not re-create anybody's GPU.
@@ -91,8 +98,12 @@ class ModelSpec:
     @property
     def digest(self) -> str:
         """First 12 hex digits of the SHA-256 over what the user wrote; equal specs, equal digests, in all releases."""
-        canonical = json.dumps(self.fields(), sort_keys=True, ensure_ascii=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+        try:
+            return self._digest
+        except AttributeError:
+            canonical = json.dumps(self.fields(), sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+            object.__setattr__(self, "_digest", hashlib.sha256(canonical.encode()).hexdigest()[:12])
+            return self._digest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -264,12 +264,12 @@ class Engine:
 
 def _protect(known: Recorded, reading: Reading) -> Recorded:
     """Protection is taken from the file into the record, where it survives the file. Only a command takes it away."""
-    models = dict(known.models)
-    for key, model in reading.desired.models.items():
-        book = models.get(key, ModelRecord(key=key))
-        if model.protected and not book.protected:
-            models[key] = replace(book, protected=True)
-    return replace(known, models=models)
+    books = {
+        key: replace(known.models.get(key, ModelRecord(key=key)), protected=True)
+        for key, model in reading.desired.models.items()
+        if model.protected
+    }
+    return replace(known, models={**known.models, **books}) if books else known
 
 
 def _source_record(reading: Reading, now: datetime) -> SourceRecord:
@@ -283,6 +283,8 @@ def _source_record(reading: Reading, now: datetime) -> SourceRecord:
 
 
 def _with_applied(known: Recorded, applied: Sequence[Applied]) -> Recorded:
+    if not applied:
+        return known
     deployments = dict(known.deployments)
     for done in applied:
         if done.record is not None:

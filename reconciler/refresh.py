@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from drivers.base import Observation, Phase
 from reconciler.answers import REMOVAL_READS
@@ -48,14 +49,20 @@ def note_wanted(recorded: Recorded, wanted: Collection[str], now: datetime) -> R
     there = {record.deployment.model for record in recorded.deployments.values()}
     models = dict(recorded.models)
     for key in there | set(recorded.models):
-        book = models.get(key, ModelRecord(key=key))
+        book = models.get(key) or ModelRecord(key=key)
         if key in wanted:
-            models[key] = replace(book, missing_since=None, missing_reads=0, removal_confirmed_at=None)
+            models[key] = _wanted(book)
         elif key in there or book.protected:
             models[key] = _missing(book, now)
         else:
             del models[key]
     return replace(recorded, models=models)
+
+
+def _wanted(book: ModelRecord) -> ModelRecord:
+    if (book.missing_since, book.missing_reads, book.removal_confirmed_at) == (None, 0, None):
+        return book
+    return replace(book, missing_since=None, missing_reads=0, removal_confirmed_at=None)
 
 
 def _missing(book: ModelRecord, now: datetime) -> ModelRecord:
@@ -93,23 +100,26 @@ def _deployment_changes(old: Recorded, new: Recorded, now: datetime) -> Iterator
 
 def _believe(record: DeploymentRecord, seen: Observation, now: datetime) -> DeploymentRecord:
     """Ignorance changes the phase and nothing else: endpoint, handle and open requests stay as they were known."""
-    moved = replace(
-        record,
-        phase=seen.phase,
-        detail=seen.detail,
-        phase_since=record.phase_since if seen.phase is record.phase else now,
-    )
+    given: dict[str, Any] = {"phase": seen.phase, "detail": seen.detail}
+    if seen.phase is not record.phase:
+        given["phase_since"] = now
     if seen.phase is Phase.UNKNOWN:
-        return moved
-    return replace(
-        moved,
-        deployment=record.deployment if seen.handle is None else replace(record.deployment, handle=dict(seen.handle)),
-        endpoint=seen.endpoint or record.endpoint,
-        foreign=seen.foreign,
-        ready_at=record.ready_at or (now if seen.phase is Phase.READY else None),
-        applied_digest=seen.spec_digest or record.applied_digest,
-        request_open=record.request_open and not _settles_request(record.intent, seen.phase),
-    )
+        return _with(record, given)
+    deployment = record.deployment
+    if seen.handle is not None and seen.handle != deployment.handle:
+        given["deployment"] = replace(deployment, handle=dict(seen.handle))
+    if seen.phase is Phase.READY and record.ready_at is None:
+        given["ready_at"] = now
+    given["endpoint"] = seen.endpoint or record.endpoint
+    given["foreign"] = seen.foreign
+    given["applied_digest"] = seen.spec_digest or record.applied_digest
+    given["request_open"] = record.request_open and not _settles_request(record.intent, seen.phase)
+    return _with(record, given)
+
+
+def _with(record: DeploymentRecord, given: Mapping[str, Any]) -> DeploymentRecord:
+    """The record itself where nothing differs: a pass that learns nothing is the usual one."""
+    return record if all(getattr(record, name) == value for name, value in given.items()) else replace(record, **given)
 
 
 def _settles_request(intent: Intent, phase: Phase) -> bool:

@@ -17,7 +17,8 @@ from state.record import Recorded
 HEALTH_INTERVAL_S = 10.0
 """How often a READY deployment is looked at when nothing else happens."""
 MOVING_INTERVAL_S = 1.0
-"""How often one that is on its way is looked at, unless its driver says otherwise."""
+"""How often one that is on its way is looked at in the beginning, unless its driver says otherwise; what takes long, and
+what is silent for long, is looked at less often, after a tenth of the time, and at least as often as what is READY."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,11 +69,16 @@ def look_again_s(
     waits += [done.look_again_s if done.look_again_s is not None else MOVING_INTERVAL_S for done in applied]
     # What is overdue waits for something else than time: a source that can be read again, say.
     until = ((step.not_before - now).total_seconds() for step in plan.steps if step.not_before is not None)
-    waits += [seconds if seconds > 0 else MOVING_INTERVAL_S for seconds in until]
+    waits += [seconds if seconds > 0 else _after(-seconds) for seconds in until]
     for id, record in known.deployments.items():
         hint = seen[id].look_again_s if id in seen else None
         if hint is not None:
             waits.append(hint)
         elif record.phase in (Phase.CREATING, Phase.DELETING, Phase.UNKNOWN, Phase.DEGRADED):
-            waits.append(MOVING_INTERVAL_S)
+            waits.append(_after((now - record.phase_since).total_seconds()))
     return min(waits)
+
+
+def _after(seconds: float) -> float:
+    """The next look at what has been as it is for so long."""
+    return min(max(seconds / 10, MOVING_INTERVAL_S), HEALTH_INTERVAL_S)

@@ -58,7 +58,7 @@ class MemoryStore:
     def load(self, project: str) -> Recorded:
         with self._lock:
             known = self._recorded.get(project) or Recorded(project=project, lineage=self.lineage, serial=0, epoch=0)
-            return replace(known, serial=self._serial)
+            return known if known.serial == self._serial else replace(known, serial=self._serial)
 
     def acquire(self, project: str, holder: str, ttl_s: float, *, floor: int = 0) -> Lease:
         with self._lock:
@@ -96,9 +96,9 @@ class MemoryStore:
             after = _after(self.load(lease.project), net)
             others = (r for name, r in self._recorded.items() if name != lease.project)
             check_unique(d for recorded in (after, *others) for d in recorded.deployments.values())
-            self._recorded[lease.project] = after
-            self._append(lease.project, net.events)
             self._serial += 1
+            self._recorded[lease.project] = replace(after, serial=self._serial)
+            self._append(lease.project, net.events)
             return self._serial
 
     def events(self, project: str, *, limit: int = 100, after: int = 0) -> tuple[tuple[int, Event], ...]:

@@ -73,10 +73,10 @@ class FakePlatform:
 
     def tidy(self) -> None:
         """Let deletions end whose time has come."""
-        now = self.clock()
-        gone = [id for id, thing in self.things.items() if thing.gone_at is not None and thing.gone_at <= now]
-        for id in gone:
-            self.spent_usd += self._cost(self.things.pop(id))
+        going = [(id, thing.gone_at) for id, thing in self.things.items() if thing.gone_at is not None]
+        for id, gone_at in going:
+            if gone_at <= self.clock():
+                self.spent_usd += self._cost(self.things.pop(id))
 
     def cost_usd(self) -> float:
         """What everything of ours has cost so far."""
