@@ -60,7 +60,7 @@ soak: parts ## two services, real models, a fault a minute, and a picture of it 
 
 SEEDS ?= 10000
 sim: install ## the simulator: seeded schedules, every single fault, near crash pairs, with figures (SEEDS=…)
-	@$(BIN)/python -m tests.sim --seeds $(SEEDS) --profile mixed --jobs $(WORKERS) --exhaustive --pairs-within 2 $(ARGS)
+	@$(BIN)/python -m tests.sim --seeds $(SEEDS) --profile mixed --jobs $(WORKERS) --exhaustive --pairs-within 3 $(ARGS)
 
 sim-mutants: install ## is the simulator able to see? takes out each safety mechanism and waits for red
 	@$(BIN)/python -m tests.sim.mutants --jobs $(WORKERS) $(ARGS)

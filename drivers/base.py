@@ -65,7 +65,7 @@ class Finding(NamedTuple):
 
 
 class _Digested:
-    """Room for a digest beside a value's fields: it is computed once, asked for often, and neither compared nor kept."""
+    """Room for a digest beside a value's fields: computed once, asked for often, and neither compared nor kept."""
 
     __slots__ = ("_digest",)
     _digest: str

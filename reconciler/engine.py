@@ -204,7 +204,8 @@ class Engine:
         now = self._ports.clock.now()
         endpoints, unlisted = endpoints_of(plan, known), self._inventory.unlisted
         lacking = reading.desired.models.keys() - endpoints.keys()
-        stay = files_should_stay(known, unlisted, files_epoch=outputs.highest_epoch(), without_address=lacking)
+        unknown = 0 if known.outputs else outputs.highest_epoch()  # else the record knows of every file there is
+        stay = files_should_stay(known, unlisted, files_epoch=unknown, without_address=lacking)
         if stay and not self._manner.forced:
             return Published(), known, stay
         self._tenure.check()

@@ -17,8 +17,8 @@ from state.record import Recorded
 HEALTH_INTERVAL_S = 10.0
 """How often a READY deployment is looked at when nothing else happens."""
 MOVING_INTERVAL_S = 1.0
-"""How often one that is on its way is looked at in the beginning, unless its driver says otherwise; what takes long, and
-what is silent for long, is looked at less often, after a tenth of the time, and at least as often as what is READY."""
+"""How often one that is on its way is looked at in the beginning, unless its driver says otherwise. What takes long, or
+is silent for long, is looked at after a tenth of that time, and at least as often as what is READY."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

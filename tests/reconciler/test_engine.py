@@ -88,6 +88,19 @@ def test_what_waited_for_something_to_be_forgotten_begins_at_once() -> None:
     assert result.look_again_s == 0.0
 
 
+def test_what_is_silent_for_long_is_asked_less_often() -> None:
+    """A platform that did not answer for ten minutes was asked six hundred times."""
+    world = World(llm=SMALL)
+    world.passes()
+    world.platform.silent = True
+    pauses = []
+    for seconds in (1.0, 29.0, 1000.0):
+        world.engine.run_once()
+        world.later(seconds)
+        pauses.append(world.engine.run_once().look_again_s)
+    assert pauses == pytest.approx([1.0, 3.1, 10.0])
+
+
 def test_commits_in_quick_succession_end_with_the_last_one() -> None:
     """A third spec arrives while the first one still bakes: nobody waits for anybody for ever."""
     world = World(llm=SMALL)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import random
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple, Protocol
@@ -16,6 +14,7 @@ class Fault(Enum):
 
     CRASH_BEFORE = "killed before it"
     CRASH_AFTER = "killed after it"
+    CRASH_SENT = "killed while it was under way, applied minutes later"
     PAUSE_BEFORE = "stopped before it"
     PAUSE_AFTER = "stopped after it"
     THROTTLE = "throttled"
@@ -39,8 +38,9 @@ class Fault(Enum):
     CLOCK_JUMP = "wall clock jumped"
 
 
+CRASHES = frozenset({Fault.CRASH_BEFORE, Fault.CRASH_AFTER, Fault.CRASH_SENT})
 _PROCESS = (Fault.CRASH_BEFORE, Fault.CRASH_AFTER, Fault.PAUSE_BEFORE, Fault.PAUSE_AFTER, Fault.CLOCK_JUMP)
-_CALL = (Fault.THROTTLE, Fault.LOST, Fault.APPLIED, Fault.DELAYED, Fault.DUPLICATE, Fault.EXPIRED)
+_CALL = (Fault.CRASH_SENT, Fault.THROTTLE, Fault.LOST, Fault.APPLIED, Fault.DELAYED, Fault.DUPLICATE, Fault.EXPIRED)
 POSSIBLE: Mapping[str, tuple[Fault, ...]] = {
     "read": (*_PROCESS, Fault.UNREADABLE),
     "load": (*_PROCESS, Fault.BUSY, Fault.REWOUND),
@@ -77,8 +77,8 @@ PROFILES: Mapping[str, Chance] = {"calm": Chance(0.002, 0.2), "rough": Chance(0.
 
 
 class Chooser(Protocol):
-    def choose(self, number: int, kind: str) -> Fault | None:
-        """What goes wrong with the effect of this number and kind; None: nothing."""
+    def choose(self, number: int, kind: str, who: str) -> Fault | None:
+        """What goes wrong with the effect of this number and kind, which `who` is about to have; None: nothing."""
         ...
 
 
@@ -89,12 +89,12 @@ class ByChance:
     chance: Chance
     rng: random.Random
 
-    def choose(self, number: int, kind: str) -> Fault | None:
+    def choose(self, number: int, kind: str, who: str) -> Fault | None:
         if self.rng.random() >= self.chance.fault:
             return None
         if self.rng.random() < self.chance.crash:
-            return self.rng.choice((Fault.CRASH_BEFORE, Fault.CRASH_AFTER))
-        return self.rng.choice(POSSIBLE[kind][2:])
+            return self.rng.choice([fault for fault in POSSIBLE[kind] if fault in CRASHES])
+        return self.rng.choice([fault for fault in POSSIBLE[kind] if fault not in CRASHES])
 
 
 @dataclass(slots=True)
@@ -105,7 +105,7 @@ class Often:
     fault: Fault
     rng: random.Random
 
-    def choose(self, number: int, kind: str) -> Fault | None:
+    def choose(self, number: int, kind: str, who: str) -> Fault | None:
         return self.fault if kind == self.kind and self.rng.random() < 0.2 else None
 
 
@@ -115,47 +115,24 @@ class Exactly:
 
     at: Mapping[int, Fault]
 
-    def choose(self, number: int, kind: str) -> Fault | None:
+    def choose(self, number: int, kind: str, who: str) -> Fault | None:
         fault = self.at.get(number)
         return fault if fault in POSSIBLE[kind] else None
 
 
+class Effect(NamedTuple):
+    """One of a run: its kind, and whose it was."""
+
+    kind: str
+    who: str
+
+
 @dataclass(slots=True)
 class Recording:
-    """No faults; remembers what kinds of effects there were, in order."""
+    """No faults; remembers what effects there were, in order."""
 
-    kinds: list[str] = field(default_factory=list)
+    effects: list[Effect] = field(default_factory=list)
 
-    def choose(self, number: int, kind: str) -> Fault | None:
-        self.kinds.append(kind)
+    def choose(self, number: int, kind: str, who: str) -> Fault | None:
+        self.effects.append(Effect(kind, who))
         return None
-
-
-REPEATS = 6
-"""So many passes of the same kinds of effects are disturbed; more of them, as while a platform is silent, are alike."""
-
-
-def single_faults(kinds: Sequence[str]) -> list[Exactly]:
-    """Every fault at every effect of a trace, one at a time."""
-    return [Exactly({number: fault}) for number in _unlike(kinds) for fault in POSSIBLE[kinds[number]]]
-
-
-def crash_pairs(kinds: Sequence[str], within: int) -> list[Exactly]:
-    """Two crashes at every pair of effects that are at most `within` apart."""
-    return [
-        Exactly({first: Fault.CRASH_AFTER, second: Fault.CRASH_BEFORE})
-        for first in _unlike(kinds)
-        for second in range(first + 1, min(first + 1 + within, len(kinds)))
-    ]
-
-
-def _unlike(kinds: Sequence[str]) -> list[int]:
-    """The numbers of all effects but those of passes that came `REPEATS` times before. A pass begins with reading."""
-    begins = [number for number, kind in enumerate(kinds) if kind == "read"]
-    times: Counter[tuple[str, ...]] = Counter()
-    numbers: list[int] = []
-    for first, end in itertools.pairwise([0, *begins, len(kinds)]):
-        times[tuple(kinds[first:end])] += 1
-        if times[tuple(kinds[first:end])] <= REPEATS:
-            numbers.extend(range(first, end))
-    return numbers

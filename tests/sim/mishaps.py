@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from drivers.base import Endpoint
 from drivers.errors import DriverError
-from drivers.fake import Thing
+from drivers.fake import LocalPlatform, Thing
 from state.memory import Snapshot
 
 if TYPE_CHECKING:
@@ -35,10 +35,31 @@ def rewind(world: World) -> None:
 
 def restore(world: World, copy: Snapshot) -> None:
     """As `reconcile recover` wants it: everybody is stopped, a copy is put in place, everybody starts again."""
+    _all_die(world)
+    put_back(world, copy, leases=False)
+
+
+def reboot(world: World) -> None:
+    """The host starts anew. Its processes are gone, servers and reconcilers alike, with the leases, which are counted
+    from the start of a host; what lies on its disk stays, and its containers come back as they were."""
+    world.note("-- the host is started anew")
+    world.boots += 1
+    for platform in world.platforms.values():
+        if isinstance(platform, LocalPlatform):
+            for thing in platform.things.values():
+                if thing.deployment is not None:
+                    world.excuse(thing.deployment)
+            platform.reboot()
+    for name in _all_die(world):
+        world.store.died(name)
+
+
+def _all_die(world: World) -> list[str]:
+    """Every process, by name; each is started again a while later."""
     processes = {task.process.name: task.process for task in world.scheduler.tasks if not task.process.dead}
     for _, process in sorted(processes.items()):
         process.die()
-    put_back(world, copy, leases=False)
+    return sorted(processes)
 
 
 def put_back(world: World, copy: Snapshot, *, leases: bool) -> None:

@@ -31,26 +31,33 @@ class Findings:
     first: Outcome | None = None
     rules: Counter[str] = field(default_factory=Counter)
     """Red schedules by the rule that was broken first."""
+    unproven: int = 0
+    """Schedules that are red with the mechanism as well, or because the patch itself broke down (L5): they say nothing
+    about the mechanism, and are not counted as red."""
 
-    def add(self, outcome: Outcome) -> None:
+    def add(self, outcome: Outcome, *, red_anyway: bool) -> None:
         self.schedules += 1
-        if outcome.violations:
+        rule = outcome.violations[0].partition(":")[0] if outcome.violations else ""
+        if rule == "L5" or red_anyway:
+            self.unproven += 1
+        elif rule:
             self.red += 1
             self.red_after = self.red_after or self.schedules
             self.first = self.first or outcome
-            self.rules[outcome.violations[0].partition(":")[0]] += 1
+            self.rules[rule] += 1
 
     def line(self) -> str:
         rules = " ".join(f"{rule}×{count}" for rule, count in self.rules.most_common())
         after = f"{self.red_after:>6,}" if self.red_after else " GREEN"
         share = f"{100 * self.red / max(self.schedules, 1):>6.2f} % of {self.schedules:<6,}"
-        return f"{self.mutant.mechanism:<22} {self.mutant.instead:<44} {after}  {share} {rules}"
+        anyway = f" ({self.unproven} prove nothing)" if self.unproven else ""
+        return f"{self.mutant.mechanism:<22} {self.mutant.instead:<48} {after}  {share} {rules}{anyway}"
 
 
 def main() -> int:
     arguments = _arguments()
     chosen = [MUTANTS[name] for name in arguments.mutants] or list(MUTANTS.values())
-    print(f"{'without':<22} {'instead':<44} red after  share of red         rules")
+    print(f"{'without':<22} {'instead':<48} red after  share of red         rules")
     green = 0
     for mutant in chosen:
         findings = hunt(mutant, arguments.schedules, arguments.at_most, jobs=arguments.jobs)
@@ -66,8 +73,8 @@ def main() -> int:
 def hunt(mutant: Mutant, schedules: int, at_most: int, *, jobs: int = 1) -> Findings:
     """So many schedules without the mechanism, and more, up to `at_most`, as long as none of them is red."""
     findings = Findings(mutant)
-    for outcome in _outcomes(mutant, at_most, jobs):
-        findings.add(outcome)
+    for outcome, red_anyway in _outcomes(mutant, at_most, jobs):
+        findings.add(outcome, red_anyway=red_anyway)
         if findings.red and findings.schedules >= schedules:
             break
     return findings
@@ -76,18 +83,29 @@ def hunt(mutant: Mutant, schedules: int, at_most: int, *, jobs: int = 1) -> Find
 def maimed(mechanism: str, seed: int, *, traced: bool = False) -> Outcome:
     """The run of a seed without the mechanism."""
     mutant = MUTANTS[mechanism]
-    with mutant.without(), blind_to(mutant.unseen):
-        names, rng = mutant.scenarios or sorted(SCENARIOS), random.Random(f"{seed}/{mechanism}")
-        chooser = Often(*mutant.often, rng) if mutant.often else ByChance(PROFILES["rough"], rng)
+    with mutant.without():
+        return _told(mutant, seed, traced)
+
+
+def _compared(mechanism: str, seed: int) -> tuple[Outcome, bool]:
+    """The run of a seed without the mechanism, and whether it is red with it, too: then something else is wrong."""
+    outcome = maimed(mechanism, seed)
+    return outcome, bool(outcome.violations and _told(MUTANTS[mechanism], seed).violations)
+
+
+def _told(mutant: Mutant, seed: int, traced: bool = False) -> Outcome:
+    names, rng = mutant.scenarios or sorted(SCENARIOS), random.Random(f"{seed}/{mutant.mechanism}")
+    chooser = Often(*mutant.often, rng) if mutant.often else ByChance(PROFILES["rough"], rng)
+    with blind_to(mutant.unseen):
         return run(names[seed % len(names)], seed, chooser, traced=traced)
 
 
-def _outcomes(mutant: Mutant, at_most: int, jobs: int) -> Iterator[Outcome]:
+def _outcomes(mutant: Mutant, at_most: int, jobs: int) -> Iterator[tuple[Outcome, bool]]:
     if jobs == 1:
-        yield from (maimed(mutant.mechanism, seed) for seed in range(at_most))
+        yield from (_compared(mutant.mechanism, seed) for seed in range(at_most))
         return
     with ProcessPoolExecutor(jobs) as pool:
-        yield from pool.map(maimed, repeat(mutant.mechanism), range(at_most), chunksize=_CHUNK)
+        yield from pool.map(_compared, repeat(mutant.mechanism), range(at_most), chunksize=_CHUNK)
 
 
 def _arguments(given: Sequence[str] | None = None) -> argparse.Namespace:

@@ -33,10 +33,10 @@ _KEEP_EVERY_S = 7.0
 LATEST_S = 300.0
 """After so many seconds, a call that was sent has reached its platform or never will."""
 _STAND_BY_S, _TROUBLE_S = 20.0, 10.0
-_CHANGING = frozenset(
-    {"commit", "create", "update", "delete", "part", "publish", "claim", "roll_out", "acquire", "release"}
-)
-"""Effects after which the world may be another one."""
+_QUIET_STAND_BY_S = 60.0
+"""When nobody dies any more, another look changes nothing."""
+_CHANGING = frozenset({"commit", "create", "update", "delete", "part", "claim", "roll_out", "acquire", "release"})
+"""Effects after which the world is another one; that of a `publish` knows itself whether it is."""
 
 
 class SimProcess(Process):
@@ -82,7 +82,7 @@ class SimProcess(Process):
         scheduler.current.began_at = scheduler.time
         scheduler.yield_for(world.rng.uniform(0.001, 0.1))
         number, world.effects = world.effects, world.effects + 1
-        fault = world.chooser.choose(number, kind) if world.faulty else None
+        fault = world.chooser.choose(number, kind, self.name) if world.faulty else None
         if world.trace is not None:
             world.note(f"{number:5d} {self.name:8s} {kind:9s} {label}{f'  [{fault.value}]' if fault else ''}")
         if fault is None:
@@ -95,9 +95,9 @@ class SimProcess(Process):
         if fault is Fault.CRASH_BEFORE:
             self.die()
             raise Killed
-        if fault is Fault.CRASH_AFTER:
+        if fault in (Fault.CRASH_AFTER, Fault.CRASH_SENT):
             try:
-                self._done(kind, act)
+                self._done(kind, act if faulted is None or fault is Fault.CRASH_AFTER else lambda: faulted(fault))
             except Exception as error:  # noqa: BLE001 - the answer dies with the process
                 world.note(f"      (its answer would have been {error})")
             self.die()
@@ -137,9 +137,14 @@ class SimProcess(Process):
             return act()
         self.world.look()
         try:
-            return act()
-        finally:
+            done = act()
+        except Held:
+            raise  # who has not got the lease has changed nothing
+        except BaseException:
             after_effect(self.world)
+            raise
+        after_effect(self.world)
+        return done
 
     def concerns(self, place: str) -> bool:
         return place == self.place_name
@@ -163,7 +168,7 @@ class SimProcess(Process):
             look_again_s = engine.run_once().look_again_s
             return look_again_s if look_again_s < HEALTH_INTERVAL_S else self.world.idle_s
         except Held:
-            return _STAND_BY_S
+            return _STAND_BY_S if self.world.faulty else _QUIET_STAND_BY_S
         except Fenced:
             try:
                 engine.close()
@@ -413,7 +418,7 @@ class SimDriver:
         if fault is Fault.TAKEN:
             take_name(self._world, self.name, deployment.name)
             return call(deployment)
-        if fault in (Fault.DELAYED, Fault.DUPLICATE):
+        if fault in (Fault.DELAYED, Fault.CRASH_SENT, Fault.DUPLICATE):
             self._deliver_later(verb, deployment, call)
         if fault in (Fault.APPLIED, Fault.DUPLICATE):
             seen = call(deployment)
@@ -431,8 +436,11 @@ class SimDriver:
 
     def _deliver_later(self, verb: str, deployment: Deployment, call: Callable[[Deployment], Observation]) -> None:
         world, sent_at, platform = self._world, self._world.sent_at, self._world.platforms[self.name]
+        boots = world.boots
 
         def deliver() -> None:
+            if self.capabilities.local and world.boots > boots:
+                return  # a process that was about to start another one did not outlive the host
             world.note(f"-- a late call reaches {deployment.name}")
             world.echo_of = sent_at
             before = ledger.shape(platform)
@@ -459,10 +467,12 @@ class SimOutputs:
 
     def _published(self, *given: Any, **named: Any) -> Any:
         said = self.place.files.says
+        self.process.world.look()
         published = self.place.files.publish(*given, **named)
         if self.place.files.says is not said:
             after_write(self.process.world, self.place, given[3].epoch)
             ledger.after_write(self.process.world, self.place, said, self.process.wanted, self.process.name)
+            after_effect(self.process.world)
         return published
 
     def highest_epoch(self) -> int:

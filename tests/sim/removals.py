@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -11,9 +11,10 @@ from typing import Any
 
 from drivers.base import Observation, Phase
 from reconciler import adoption as adoption_
-from reconciler import answers, beginning, diff, engine, intents, inventory, observe, policy, refresh
+from reconciler import answers, beginning, diff, engine, intents, inventory, observe, policy, refresh, sweep
 from reconciler.apply import Applier
 from reconciler.case import Case
+from reconciler.sweep import Sweeps
 from reconciler.tenure import Tenure
 from state.memory import MemoryStore
 from state.record import DeploymentRecord, Intent
@@ -114,6 +115,15 @@ def take_over_stamp() -> AbstractContextManager[None]:
     return _patched(Files, "claim", lambda self, stamp: None)
 
 
+def epoch_floor() -> AbstractContextManager[None]:
+    """Leases are counted by the record alone, whatever the files say."""
+
+    def unheeding(*given: Any, floor: int, **named: Any) -> Tenure:
+        return Tenure(*given, **named)
+
+    return _patched(beginning, "Tenure", unheeding)
+
+
 @contextlib.contextmanager
 def local_deadline() -> Iterator[None]:
     with _patched(Tenure, "check", lambda self: None), _patched(Tenure, "_refuse_interrupted", lambda self: None):
@@ -122,6 +132,26 @@ def local_deadline() -> Iterator[None]:
 
 def mass_delete_guard() -> AbstractContextManager[None]:
     return _patched(policy, "_mass_delete", lambda *given: iter(()))
+
+
+def adopt_on_start() -> AbstractContextManager[None]:
+    """A new lease asks no platform at once; in its turn each is asked as usual."""
+    due_s = sweep._due_s
+
+    def in_its_turn(sweeps: Sweeps, name: str, is_needed: bool, *given: Any) -> float:
+        return due_s(sweeps, name, is_needed and bool(sweeps.tried_s), *given)
+
+    return _patched(sweep, "_due_s", in_its_turn)
+
+
+def sweep_of_all() -> AbstractContextManager[None]:
+    """Nobody asks the platforms that neither the file nor the record names."""
+    due = inventory.due
+
+    def needed_only(sweeps: Sweeps, needed: Collection[str], *given: Any) -> list[str]:
+        return [name for name in due(sweeps, needed, *given) if name in needed]
+
+    return _patched(inventory, "due", needed_only)
 
 
 def tombstone_reads() -> AbstractContextManager[None]:
@@ -225,7 +255,14 @@ MUTANTS: Mapping[str, Mutant] = {
     mutant.mechanism: mutant
     for mutant in (
         Mutant("intent write", intent_write, "the call, then its record"),
-        Mutant("intent write, unseen", intent_write, "the same, and S7 does not look", unseen=("S7",)),
+        Mutant(
+            "intent write, unseen",
+            intent_write,
+            "the same, and S7 does not look",
+            ("edits_in_a_row", "failed_start", "there_and_back"),
+            ("create", Fault.CRASH_SENT),
+            unseen=("S7",),
+        ),
         Mutant("derived name", derived_name, "every call with a name of its own"),
         Mutant(
             "derived name, unseen",
@@ -264,6 +301,19 @@ MUTANTS: Mapping[str, Mutant] = {
             ("edits_in_a_row",),
             ("commit", Fault.PAUSE_AFTER),
         ),
+        Mutant("epoch floor", epoch_floor, "a lost record counts its leases from one", ("lost_after_years",)),
+        Mutant(
+            "adopt on start",
+            adopt_on_start,
+            "a new lease takes its record for the whole truth",
+            ("rewound_state", "lost_state", "lost_while_moving"),
+        ),
+        Mutant(
+            "sweep of all",
+            sweep_of_all,
+            "only what file and record name is asked",
+            ("lost_while_moving",),
+        ),
         Mutant(
             "mass-delete guard", mass_delete_guard, "a file without models removes them all", ("everything_vanishes",)
         ),
@@ -280,7 +330,7 @@ MUTANTS: Mapping[str, Mutant] = {
             "ignorance waits",
             ignorance_waits,
             "what a platform does not say is absent",
-            (),
+            ("edit_in_place", "edit_in_place_twice"),
             ("observe", Fault.THROTTLE),
         ),
         Mutant("protection", protection, "the file alone protects", ("protect",)),
@@ -288,7 +338,7 @@ MUTANTS: Mapping[str, Mutant] = {
             "running services",
             running_services,
             "nobody asks the containers",
-            ("edit_with_replacement",),
+            ("edits_in_a_row",),
             ("roll_out", Fault.RESTART_FAILED),
         ),
         Mutant("adoption", adoption, "what is found is left alone", (), ("load", Fault.REWOUND)),
@@ -301,8 +351,20 @@ MUTANTS: Mapping[str, Mutant] = {
             ("rewound_while_replacing",),
             ("create", Fault.DELAYED),
         ),
-        Mutant("due restarts", due_restarts, "an older record of a restart counts", ("rewound_and_wanted_again",)),
+        Mutant(
+            "due restarts",
+            due_restarts,
+            "an older record of a restart counts",
+            ("rewound_and_wanted_again",),
+            ("roll_out", Fault.CRASH_AFTER),
+        ),
         Mutant("seeing out", seeing_out, "what is being deleted is left alone", ("half_deleted",)),
-        Mutant("last look", last_look_at_files, "a delete trusts its plan", ("unwritable_files",)),
+        Mutant(
+            "last look",
+            last_look_at_files,
+            "a delete trusts its plan",
+            ("unwritable_files",),
+            ("publish", Fault.NOT_WRITTEN),
+        ),
     )
 }

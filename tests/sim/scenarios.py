@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -13,7 +13,7 @@ from reconciler.desired import DesiredModel
 from reconciler.options import Level, Option
 from tests.builders import model_spec, place
 from tests.reconciler.wishes import wish
-from tests.sim.mishaps import delete_files, deliver_again, edit_files, restore, rewind, strip_tags
+from tests.sim.mishaps import delete_files, deliver_again, edit_files, reboot, restore, rewind, strip_tags
 from tests.sim.world import World
 
 Story = Callable[[World], Iterator[float]]
@@ -340,6 +340,18 @@ def lost_state(world: World) -> Iterator[float]:
     yield 200
 
 
+def lost_after_years(world: World) -> Iterator[float]:
+    """As `lost_state`, of a project with thousands of leases behind it: the files remember the last one's number."""
+    empty = world.store.snapshot()
+    world.store.acquire("demo", "the years", 0.0, floor=9000)
+    world.commit("demo", OTHER, want(spec=A))
+    yield 200
+    restore(world, empty)
+    yield 60
+    world.commit("demo", OTHER, want(spec=B))
+    yield 60
+
+
 def lost_while_moving(world: World) -> Iterator[float]:
     """What the lost record knew is on a platform that the file does not name any more."""
     empty = world.store.snapshot()
@@ -349,6 +361,18 @@ def lost_while_moving(world: World) -> Iterator[float]:
     yield 20
     restore(world, empty)
     yield 100
+
+
+def rebooted(world: World) -> Iterator[float]:
+    """The host is started anew, once while all is well and once in the middle of a change."""
+    world.commit("demo", OTHER, want(spec=A))
+    yield 80
+    reboot(world)
+    yield 60
+    world.commit("demo", OTHER, want(spec=B))
+    yield 15
+    reboot(world)
+    yield 60
 
 
 def stripped_tags(world: World) -> Iterator[float]:
@@ -413,9 +437,11 @@ SCENARIOS: dict[str, Story] = {
         add, remove, remove_and_come_back, rename, edit_in_place, edit_in_place_twice, edit_with_replacement,
         edits_in_a_row, there_and_back, switch_of_platform, switch_there_and_back, protect, drift, two_projects,
         no_capacity, removed_while_in_use, failed_start, given_up, refused_model, rejected_model, source_breaks,
-        gone_and_unreadable, silence, unwritable_files,
-        everything_vanishes, rewound_state, rewound_while_running, rewound_and_broken, rewound_and_wanted_again,
-        rewound_while_replacing, half_deleted, lost_state, lost_while_moving, stripped_tags,
-        stripped_while_starting, edited_files, late_echo, revived,
+        gone_and_unreadable, silence, unwritable_files, everything_vanishes, rewound_state, rewound_while_running,
+        rewound_and_broken, rewound_and_wanted_again, rewound_while_replacing, half_deleted, lost_state,
+        lost_after_years, lost_while_moving, rebooted, stripped_tags, stripped_while_starting, edited_files,
+        late_echo, revived,
     )
 }  # fmt: skip
+TOLD_ON: Mapping[str, tuple[str, str]] = {"rebooted": ("local", "names")}
+"""The two platforms of stories that would say nothing on others."""

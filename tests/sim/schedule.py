@@ -54,10 +54,6 @@ class Task:
     """When it began its present effect, in virtual seconds."""
     strand: Any = None
 
-    @property
-    def due_at(self) -> float:
-        return max(self.wake_at, self.process.stopped_until)
-
 
 @dataclass
 class Scheduler:
@@ -125,15 +121,14 @@ class Scheduler:
 
     def _next(self) -> tuple[float, list[Task]]:
         """When somebody may go on, and who: the soonest, and all who could by now."""
-        soonest, ready = math.inf, []
+        soonest, ready, now = math.inf, [], self.time
         for task in self.tasks:
-            due = task.due_at
-            if due <= self.time:
-                if soonest > self.time:
-                    ready = []
-                soonest = self.time
-                ready.append(task)
-            elif due < soonest:
+            due = task.wake_at
+            if due < task.process.stopped_until:
+                due = task.process.stopped_until
+            if due < now:  # whoever could go on by now may go on now
+                due = now
+            if due < soonest:
                 soonest, ready = due, [task]
             elif due == soonest:
                 ready.append(task)

@@ -58,7 +58,7 @@ class _BusyAndSilent:
 
     rng: random.Random
 
-    def choose(self, number: int, kind: str) -> Fault | None:
+    def choose(self, number: int, kind: str, who: str) -> Fault | None:
         fault = {"commit": Fault.BUSY, "observe": Fault.THROTTLE}.get(kind)
         return fault if self.rng.random() < 0.3 else None
 

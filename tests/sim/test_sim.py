@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.sim.faults import PROFILES
+from tests.sim.cases import REPEATS, crash_pairs, single_faults
+from tests.sim.faults import PROFILES, Effect, Fault
 from tests.sim.mutants import hunt, maimed
 from tests.sim.removals import MUTANTS
 from tests.sim.run import by_seed
@@ -42,6 +43,20 @@ def test_no_single_fault_breaks_a_rule(scenario: str) -> None:
     figures = exhaustive([scenario], 1, every=40)
     assert figures.faults >= 10
     assert not figures.bad, f"{figures.bad[0].how}: {figures.bad[0].violations}"
+
+
+def test_of_what_is_one_and_the_same_the_exhaustive_part_tries_one() -> None:
+    one_pass = [Effect("read", "d0.1"), Effect("load", "d0.1"), Effect("commit", "d0.1")]
+    tried = [next(iter(case.at.items())) for case in single_faults(one_pass)]
+    assert (0, Fault.CRASH_AFTER) not in tried  # that is to be killed before the next one
+    assert {(0, Fault.CRASH_BEFORE), (1, Fault.CRASH_BEFORE), (2, Fault.CRASH_BEFORE), (2, Fault.CRASH_AFTER)} <= set(
+        tried
+    )
+    assert (1, Fault.PAUSE_BEFORE) not in tried  # and that to be stopped after the one before
+    assert {(0, Fault.PAUSE_AFTER), (2, Fault.PAUSE_BEFORE)} <= set(tried)
+    between = [one_pass[0], Effect("read", "d1.1"), *one_pass[1:]]
+    assert len(single_faults(between * 9)) == len(single_faults(between * REPEATS))
+    assert [tuple(case.at) for case in crash_pairs(one_pass * 2, 2)] == [(2, 3), (2, 4)]
 
 
 def test_a_seed_gives_the_same_run_each_time() -> None:

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
-from tests.sim.faults import Exactly, Fault, Recording, crash_pairs, single_faults
-from tests.sim.run import Outcome, by_seed, exactly, run
+from tests.sim.cases import crash_pairs, single_faults
+from tests.sim.faults import Effect, Exactly, Fault, Recording
+from tests.sim.run import Outcome, by_seed, exactly, in_its_world
 from tests.sim.scenarios import SCENARIOS
 
 _CHUNK = 20
@@ -97,18 +98,18 @@ def exhaustive(
     crashes at effects that lie at most `pairs_within` apart; of all these, every n-th."""
     work = []
     for name in names:
-        kinds = trace_of(name)
-        cases = [case for case in single_faults(kinds) if only in (None, *case.at.values())]
-        cases += crash_pairs(kinds, pairs_within) if pairs_within else []
+        effects = trace_of(name)
+        cases = [case for case in single_faults(effects) if only in (None, *case.at.values())]
+        cases += crash_pairs(effects, pairs_within) if pairs_within else []
         work += [(name, case) for case in cases]
     return _gather(_exactly, work[::every], jobs, told)
 
 
-def trace_of(name: str) -> list[str]:
-    """The kinds of effects of a run without faults, up to where faults would stop."""
+def trace_of(name: str) -> list[Effect]:
+    """The effects of a run without faults, up to where faults would stop."""
     recording = Recording()
-    run(name, 0, recording, reconcilers=2)
-    return recording.kinds
+    in_its_world(name, recording)
+    return recording.effects
 
 
 def _exactly(case: tuple[str, Exactly]) -> Outcome:

@@ -119,6 +119,8 @@ class World:
     rewinds: int = 0
     rewound_at: float = -math.inf
     """When the store went back for the last time, in virtual seconds."""
+    boots: int = 0
+    """How often the host was started anew."""
     echo_of: float | None = None
     """When the call was sent that arrives just now, if it is a late one."""
     muffled: set[str] = field(default_factory=set)
