@@ -67,8 +67,8 @@ class Engine:
     def run_once(self) -> PassResult:
         """One pass. Raises StateError (Held, Fenced, StateBusy …) when the record cannot be used right now, and Refused
         when the project is another checkout's."""
-        if self._tenure is not None:
-            self._tenure.begin()
+        if self._tenure is not None and not self._tenure.begin():
+            self.close()  # what happened meanwhile, a new lease finds out
         began = self._ports.clock.monotonic()
         trouble, fresh = self._read()
         reading = self._good

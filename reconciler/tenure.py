@@ -44,26 +44,31 @@ class Tenure:
         """Of the record as we know it: what we read last, or wrote since."""
         return self._serial
 
-    def begin(self) -> None:
-        """A pass begins: it knows nothing yet that could be out of date."""
-        self._interrupted = False
+    def begin(self) -> bool:
+        """A pass begins: whether it may do so under this lease. One that was slept through may have been somebody
+        else's and come back with an older copy of the record, so it is good for nothing more, although it can be
+        renewed."""
+        self._notice_interruption()
+        return not self._interrupted
 
     def keep(self) -> None:
         """Renew when a quarter of the time to live is over; call it often. Raises Fenced when somebody took over."""
         self._notice_interruption()
         if self._monotonic() > self._lease.acquired_monotonic + self._lease.ttl_s / 4:
             try:
-                self._lease = self._store.renew(self._lease)
+                renewed = self._store.renew(self._lease)
             except Fenced:
                 self._refused = True
                 raise
+            self._notice_interruption()  # before the new time hides it: asking may be where we were stopped
+            self._lease = renewed
 
     def check(self) -> None:
         """To be called right before each mutating call: raises Fenced when the lease may end while it runs.
 
         The local monotonic clock decides, because a process that was stopped wakes up believing it is still the one.
-        A lease that ran out and could be renewed is good for the next pass, not for one that had begun before. One that
-        was refused is over, whatever the clock says: an older copy of the record may have given it to somebody else.
+        A lease that ran out is over, although it could be renewed: see `begin`. One that was refused is over, whatever
+        the clock says: an older copy of the record may have given it to somebody else.
         """
         self._refuse_interrupted()
         if self._refused:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from drivers.base import Phase
 from reconciler.compose.project import Project
 from reconciler.plan import Action, Plan, Step
 from reconciler.ports import Outputs, Ports
@@ -33,14 +34,21 @@ def busy(ports: Ports, project: Project, known: Recorded, plan: Plan) -> Mapping
 
 def still_named(known: Recorded, outputs: Outputs) -> Recorded:
     """What a file names was not replaced yet, whatever the record says: somebody pointed services there and was stopped
-    before writing it down. It counts as serving until no file names it, and has its bake time from then on."""
+    before writing it down. It counts as serving until no file names it, and has its bake time from then on. That goes
+    for a deletion as well that an older copy of the record has resolved, and that was never carried out."""
     named = {
-        id: replace(record, retired_at=None)
+        id: replace(record, retired_at=None, intent=Intent.CREATE, adopted=record.adopted or _is_revoked(record))
         for id, record in known.deployments.items()
-        if record.retired_at is not None and record.endpoint is not None and record.intent is Intent.CREATE
-        if not _is_inherited(record, known) and outputs.mentions(record.endpoint)
+        if record.endpoint is not None and not _is_inherited(record, known)
+        if _is_revoked(record) or (record.intent is Intent.CREATE and record.retired_at is not None)
+        if outputs.mentions(record.endpoint)
     }
     return replace(known, deployments={**known.deployments, **named}) if named else known
+
+
+def _is_revoked(record: DeploymentRecord) -> bool:
+    """Whether its deletion may have been resolved in another past than the one that happened."""
+    return record.intent is Intent.DELETE and record.doubted_at is not None and record.phase is Phase.READY
 
 
 def restarts_due(known: Recorded, outputs: Outputs) -> Recorded:

@@ -426,3 +426,32 @@ def test_what_was_found_and_is_named_by_the_files_keeps_its_address_in_silence()
     world.platform.silent = True
     world.engine.run_once()
     assert list(world.files.written) == ["llm"]
+
+
+def test_a_deletion_from_a_past_that_did_not_happen_is_not_carried_out() -> None:
+    """The record went back twice: to a time without it, after which it was found and served, and then to a copy from
+    before, in which its deletion was resolved (rough seeds 8635 and 9553)."""
+    world = _started(llm=SMALL)
+    world.passes()
+    (record,) = world.store.load("demo").deployments.values()
+    assert world.engine.tenure is not None
+    leaving = replace(record, intent=Intent.DELETE, active=False, doubted_at=world.clock.now())
+    world.engine.tenure.commit(PutDeployment(leaving))
+    world.engine.run_once()
+    (record,) = world.store.load("demo").deployments.values()
+    assert (record.intent, record.active) == (Intent.CREATE, True)
+    assert ("delete", record.deployment.name) not in world.platform.journal
+    world.engine.tenure.commit(PutDeployment(replace(leaving, doubted_at=None)))
+    world.engine.run_once()
+    assert ("delete", record.deployment.name) in world.platform.journal, "without a doubt it is"
+
+
+def test_after_a_sleep_a_pass_begins_under_a_lease_of_its_own() -> None:
+    world = _started(llm=SMALL)
+    world.passes()
+    assert world.engine.tenure is not None
+    before = world.engine.tenure.lease.epoch
+    world.clock.sleep(3600)
+    world.engine.tenure.keep()
+    world.engine.run_once()
+    assert world.engine.tenure.lease.epoch == before + 1

@@ -501,13 +501,30 @@ def test_a_second_reconciler_stands_by() -> None:
     assert world.live == ["llm"]
 
 
-def test_one_that_slept_through_its_lease_calls_nothing() -> None:
+def test_one_that_slept_through_its_lease_calls_nothing_under_it() -> None:
     world = World(llm=SMALL)
     world.engine.run_once()
-    world.commit(llm=LARGE, more=SMALL)
+    slept = world.engine.tenure
+    assert slept is not None
     world.clock.sleep(3600)
     with pytest.raises(Fenced):
-        world.engine.run_once()
+        slept.check()
+    world.commit(llm=SMALL, more=SMALL)
+    world.engine.run_once()
+    assert world.engine.tenure is not None
+    assert world.engine.tenure.lease.epoch == slept.lease.epoch + 1
+    assert world.verbs() == ["create", "create"]
+
+
+def test_one_whose_lease_went_to_another_one_while_it_slept_calls_nothing() -> None:
+    world = World(llm=SMALL)
+    world.engine.run_once()
+    world.clock.sleep(3600)
+    sleeper, other = world.engine, world.start()
+    other.run_once()
+    world.commit(llm=SMALL, more=SMALL)
+    with pytest.raises(Held):
+        sleeper.run_once()
     assert world.verbs() == ["create"]
 
 

@@ -58,7 +58,8 @@ class SimProcess(Process):
         self.read: dict[str, Phase] = {}
         """How each deployment was recorded when it read the record last, or wrote it since, by id."""
         self.without: dict[str, int] = {}
-        """Good readings in a row, up to its last one and by anybody, that did not have a model."""
+        """Good readings in a row, by anybody, that did not have a model: up to its own last one, or to when it read the
+        record last, which counts them."""
         self.wanted: Mapping[str, DesiredModel] = {}
         """What its last good reading asks for. What is protected there, and acted upon, is protected for good."""
         self.engine = self._engine()
@@ -235,7 +236,10 @@ class SimReader:
         def unreadable(fault: Fault) -> Reading:
             raise SourceError("compose.yaml is empty")
 
-        reading = self.process.effect("read", self.place.name, self.place.read, unreadable)
+        return self.process.effect("read", self.place.name, self._understood, unreadable)
+
+    def _understood(self) -> Reading:
+        reading = self.place.read()
         self.process.understood, self.process.read_at = True, self.process.world.scheduler.time
         self.process.without = dict(self.place.readings_without)
         self.process.wanted = reading.desired.judged
@@ -268,6 +272,9 @@ class SimStore:
     def load(self, project: str) -> Recorded:
         recorded = self._asked("load", project, lambda: self._store.load(project))
         if project == self._process.place_name:
+            known = self._process.without
+            news = self._process.world.places[project].readings_without.items()
+            self._process.without = known | {key: max(count, known.get(key, 0)) for key, count in news}
             self._process.read = {id: record.phase for id, record in recorded.deployments.items()}
         return recorded
 
