@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import socket
 import urllib.error
 import urllib.request
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from infra.localaws.ec2.listeners import free_address
 from infra.localaws.localaws import LocalAws
 from tests.localaws.conftest import Clients
 from tests.localaws.hosting import refusal
@@ -195,6 +197,11 @@ def test_a_program_that_fails_leaves_its_words_on_the_console(cloud: LocalAws, e
     cloud.advance(60)
     said = ec2.get_console_output(InstanceId=id)["Output"]
     assert "no weights here" in (said if "weights" in said else base64.b64decode(said).decode())
+
+
+def test_a_port_that_somebody_has_everywhere_is_said_to_be_taken() -> None:
+    with socket.create_server(("", 0)) as everywhere, pytest.raises(OSError, match="taken on every address"):
+        free_address(everywhere.getsockname()[1])
 
 
 def test_a_new_world_has_no_machines(cloud: LocalAws, ec2: Any) -> None:

@@ -90,9 +90,10 @@ class Listeners:
 
 
 def free_address(port: int) -> str:
-    """An address on which nobody listens. At random, so that two clouds on one computer do not meet."""
+    """An address on which nobody listens. At random, so that two clouds on one computer do not meet. Raises OSError
+    where somebody listens on this port of all addresses."""
     chance = random.Random(os.urandom(8))
-    while True:
+    for _ in range(100):
         address = f"127.{chance.randint(1, 254)}.{chance.randint(0, 255)}.{chance.randint(1, 254)}"
         with socket.socket() as probe:
             try:
@@ -100,6 +101,7 @@ def free_address(port: int) -> str:
             except OSError:
                 continue
             return address
+    raise OSError(f"port {port} is taken on every address of this computer: end what listens there")
 
 
 def _hang_up(connection: socket.socket) -> None:
