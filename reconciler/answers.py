@@ -101,10 +101,11 @@ def issue_again(case: Case, record: DeploymentRecord) -> Iterator[Step]:
     """Absent though asked for. The same request again makes one thing, because its name and token are the same.
 
     A platform that may still be about to answer the first request would not understand a second one after the
-    thing was there and vanished; this host has no such delays, and keeps the address when it starts it again.
+    thing was there and vanished; this host has no such delays, and keeps the address when it starts it again. What is
+    there and not ours any more would refuse it.
     """
     unlisted = case.moment.unlisted.get(record.driver)
-    if record.ready_at is not None and not case.rules(record).capabilities.local:
+    if record.ready_at is not None and (record.foreign or not case.rules(record).capabilities.local):
         yield from replace_lost(case, record)
     elif unlisted is not None and len(case.records) > 1:
         yield case.hold(record, unlisted.why, unlisted.again_at)

@@ -395,6 +395,16 @@ def test_a_stuck_deletion_of_what_nobody_wants_needs_what_a_removal_needs() -> N
     assert _actions(_plan(None, half_gone, removals=Removals.CONFIRMED)) == ["delete"]
 
 
+def test_what_lost_our_tags_on_this_host_serves_until_its_replacement_does() -> None:
+    """It was asked for again, which is refused, and given up at once: the files dropped its address (a seed of the
+    simulator)."""
+    rules = Rules(capabilities=Capabilities(local=True, settle_s=SETTLE_S))
+    gone = _one(Phase.ABSENT, ready_at=LONG_AGO, active=True, foreign=True)
+    plan = _plan(OLD, gone, rules=rules)
+    assert (_actions(plan), plan.routes) == (["replace"], {"llm": FIRST})
+    assert _actions(_plan(OLD, replace(gone, foreign=False), rules=rules)) == ["create"]
+
+
 def test_what_lost_our_tags_is_said_while_it_is_waited_for() -> None:
     gone = _one(
         Phase.ABSENT,

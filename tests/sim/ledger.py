@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from drivers.base import Deployment, Endpoint, Observation, Phase
-from drivers.fake import FakeDriver, FakePlatform, Thing
+from drivers.fake import FakePlatform, Thing
 from reconciler.adoption import LET_GO
 from reconciler.backoff import MAX_ATTEMPTS
 from reconciler.desired import DesiredModel
@@ -50,8 +50,8 @@ class Ledger:
     """Deployments that were ever recorded as ready and wanted."""
     phases: dict[str, Phase] = field(default_factory=dict)
     """As recorded last."""
-    stripped: dict[tuple[str, str], str] = field(default_factory=dict)
-    """Things that lost our tags, by driver and the platform's id: the deployment that each was made for."""
+    stripped: dict[tuple[str, str], Deployment] = field(default_factory=dict)
+    """Things that lost our tags, by driver and the platform's id, with what the tags said."""
     let_go: set[str] = field(default_factory=set)
     """Deployments of which the history says that something of them was left behind."""
     revived: set[str] = field(default_factory=set)
@@ -149,11 +149,18 @@ def after_write(
 
 
 def _serves(world: World, place: Place, key: str, endpoint: Endpoint) -> bool:
-    for driver, _, thing in world.live():
-        owner = thing.deployment
-        if owner is not None and (owner.project, owner.model) == (place.name, key):
-            seen = FakeDriver(world.platforms[driver]).observe(owner)
-            if seen.phase is Phase.READY and seen.endpoint == endpoint:
+    """Whether something that was made for the model answers there; without our tags it counts while the record knows
+    that, because nothing else could tell."""
+    known = world.store.load(place.name).deployments
+    for driver, platform in world.platforms.items():
+        platform.tidy()
+        for id, thing in platform.things.items():
+            owner = thing.deployment or world.ledger.stripped.get((driver, id))
+            if owner is None or (owner.project, owner.model) != (place.name, key):
+                continue
+            record, seen = known.get(owner.id), platform.seen(replace(thing, deployment=owner))
+            is_knowable = thing.deployment is not None or (record is not None and record.endpoint == endpoint)
+            if is_knowable and seen.phase is Phase.READY and seen.endpoint == endpoint:
                 return True
     return False
 
@@ -174,7 +181,7 @@ def after_effect(world: World) -> None:
 def _findable(world: World, driver: str, id: str, thing: Thing) -> None:
     owner = thing.deployment
     if owner is None:
-        made_for = world.ledger.stripped[driver, id]
+        made_for = world.ledger.stripped[driver, id].id
         if made_for not in world.recorded and made_for not in world.ledger.let_go and world.rewound_at == -math.inf:
             world.violated("S6", f"{id} runs without our tags, and nobody was told when {made_for} was forgotten")
     elif owner.id in world.recorded:

@@ -106,7 +106,7 @@ def strip_tags(world: World, model: str) -> None:
             if thing.deployment is not None and thing.deployment.model == model and thing.gone_at is None:
                 world.note(f"-- {thing.deployment.name} lost its tags")
                 world.excuse(thing.deployment)
-                world.ledger.stripped[driver, id] = thing.deployment.id
+                world.ledger.stripped[driver, id] = thing.deployment
                 thing.deployment = None
                 platform.strangers.add(id)
 
