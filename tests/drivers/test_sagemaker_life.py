@@ -108,6 +108,20 @@ def test_an_endpoint_that_lost_our_tags_is_foreign_and_left_alone_with_its_model
     assert len(sagemakers.names()) == 3
 
 
+def test_an_account_in_which_it_was_not_made_says_nothing_of_it(sagemakers: SageMakers) -> None:
+    """With credentials of another account everything seems to be gone, and would be made once more."""
+    ours = sagemakers.settled(sagemakers.deployment())
+    assert ours.handle["account"] == "123456789012"
+    elsewhere = replace(sagemakers.deployment(2), handle=dict(ours.handle) | {"account": "999999999999"})
+    for call in (sagemakers.driver.observe, sagemakers.driver.create, sagemakers.driver.delete):
+        with pytest.raises(Denied, match="was made in account 999999999999"):
+            call(elsewhere)
+    unknown = replace(sagemakers.deployment(3), handle={"credentials": "unheard-of"})
+    seen = sagemakers.driver.observe_many((elsewhere, unknown, ours))
+    assert seen[ours.id].phase is Phase.READY
+    assert [seen[one.id].phase for one in (elsewhere, unknown)] == [Phase.UNKNOWN] * 2
+
+
 def test_credentials_of_another_account_do_nothing(sagemakers: SageMakers) -> None:
     wanted = with_options(sagemakers.deployment(), cloud__account="999999999999")
     for call in (sagemakers.driver.create, sagemakers.driver.update, sagemakers.driver.delete):
@@ -188,6 +202,8 @@ def test_another_number_of_replicas_needs_no_new_configuration(sagemakers: SageM
     assert sagemakers.endpoint(three)["ProductionVariants"][0]["CurrentInstanceCount"] == 3
     assert sagemakers.endpoint(three)["EndpointConfigName"] == revision(one)
     assert "sagemaker.UpdateEndpoint" not in sagemakers.cloud.counts()
+    (found,) = sagemakers.driver.owned(three.lineage)
+    assert found.spec == three.spec
 
 
 def test_more_replicas_than_there_are_are_degraded_and_not_asked_for_in_circles(sagemakers: SageMakers) -> None:

@@ -13,19 +13,22 @@ from datetime import datetime, timedelta
 from drivers.aws import check
 from drivers.aws.clients import Clients
 from drivers.aws.place import CREDENTIALS, REGION, Place, known_places, place_of
-from drivers.aws.sagemaker import logs, names, owned, phases, pieces, preflight, readiness, removal, requests, updating
+from drivers.aws.sagemaker import logs, names, owned, phases, pieces, preflight, removal, requests, updating
+from drivers.aws.sagemaker.answering import Answering
 from drivers.aws.sagemaker.api import Api
 from drivers.aws.sagemaker.facts import Component, Seen
 from drivers.aws.sagemaker.looking import Looking
 from drivers.aws.sagemaker.options import PLATFORM, is_elastic
-from drivers.aws.sagemaker.phases import ANSWERED, TRIED, Standing
+from drivers.aws.sagemaker.phases import TRIED, Standing
 from drivers.aws.sagemaker.scaling import Scaler
 from drivers.aws.settings import AwsSettings
 from drivers.aws.tags import is_ours
 from drivers.aws.tokens import mint
 from drivers.base import Capabilities, Deployment, Finding, Look, ModelSpec, Observation, Phase, Token
-from drivers.errors import Taken
+from drivers.errors import Denied, DriverError, Taken
 
+ACCOUNT = "account"
+"""In the handle: where it was made."""
 TOKEN_S = 3600
 """How long a client's token is good for, in seconds; it ends earlier where the credentials do."""
 
@@ -53,7 +56,7 @@ class SageMakerDriver:
 
     def __init__(self, *, settings: AwsSettings, clients: Clients, clock: Callable[[], datetime]) -> None:
         self._settings, self._clients, self._clock = settings, clients, clock
-        self._looking = Looking(clock)
+        self._looking, self._answering = Looking(clock), Answering(settings, clients)
 
     def check(self, spec: ModelSpec) -> tuple[Finding, ...]:
         """See `Driver.check`."""
@@ -64,17 +67,25 @@ class SageMakerDriver:
         place = place_of(deployment, self._settings)
         api = self._api(place)
         seen = api.endpoint(deployment.name)
+        if seen is None:
+            self._guard(deployment, place)  # in another account there is never anything
         component = api.component(deployment.name) if seen is not None and is_elastic(deployment.spec) else None
         return self._observed(deployment, api, seen, component)
 
     def observe_many(self, deployments: Sequence[Deployment]) -> Mapping[str, Observation]:
         """One search for a hundred endpoints; only what is on its way, or never answered, is asked for one by one."""
         by_place: dict[Place, list[Deployment]] = {}
-        for deployment in deployments:
-            by_place.setdefault(place_of(deployment, self._settings), []).append(deployment)
         seen: dict[str, Observation] = {}
+        for deployment in deployments:
+            try:
+                by_place.setdefault(place_of(deployment, self._settings), []).append(deployment)
+            except DriverError as unknown:
+                seen[deployment.id] = Observation(phase=Phase.UNKNOWN, detail=str(unknown))
         for place, own in by_place.items():
-            seen |= self._looking.many(self._api(place), own, self.observe, self._answer)
+            try:
+                seen |= self._looking.many(self._api(place), own, self.observe, self._answer)
+            except DriverError as trouble:
+                seen |= {one.id: Observation(phase=Phase.UNKNOWN, detail=str(trouble)) for one in own}
         return seen
 
     def create(self, deployment: Deployment) -> Observation:
@@ -82,7 +93,7 @@ class SageMakerDriver:
         last, when the endpoint is there. Raises Denied where the settings name no role."""
         check.refuse(deployment.spec, PLATFORM, self._settings)
         place = place_of(deployment, self._settings)
-        self._clients.guard_account(place, deployment.spec.options)
+        self._guard(deployment, place)
         api = self._api(place)
         revision = names.revision(deployment)
         wanted = requests.parts(deployment, revision, self._settings, api.region)
@@ -94,7 +105,7 @@ class SageMakerDriver:
             return Observation(
                 phase=Phase.CREATING,
                 detail="AWS is starting the instances and the container",
-                handle=self._handle(deployment, place, api),
+                handle=dict(self._handle(deployment, place, api)) | {ACCOUNT: self._clients.account(place)},
                 look_again_s=15.0,
             )
         if not is_ours(seen.tags, deployment):
@@ -107,7 +118,7 @@ class SageMakerDriver:
         """Take the next step towards the spec; see `updating`. What AWS gave up is not asked for again."""
         check.refuse(deployment.spec, PLATFORM, self._settings)
         place = place_of(deployment, self._settings)
-        self._clients.guard_account(place, deployment.spec.options)
+        self._guard(deployment, place)
         api = self._api(place)
         seen = api.endpoint(deployment.name)
         if seen is not None and not is_ours(seen.tags, deployment):
@@ -122,7 +133,7 @@ class SageMakerDriver:
         return Observation(
             phase=Phase.CREATING,
             detail="the update is under way",
-            endpoint=readiness.endpoint(deployment, self._base(place)),
+            endpoint=self._answering.endpoint(deployment, place),
             handle=dict(self._handle(deployment, place, api)) | {TRIED: aim.text()},
             look_again_s=15.0,
         )
@@ -130,7 +141,7 @@ class SageMakerDriver:
     def delete(self, deployment: Deployment) -> Observation:
         """Ask for the removal of the next part, in the order of `removal`; ABSENT when all were seen gone."""
         place = place_of(deployment, self._settings)
-        self._clients.guard_account(place, deployment.spec.options)
+        self._guard(deployment, place)
         api = self._api(place)
         seen = api.endpoint(deployment.name)
         if seen is not None and is_ours(seen.tags, deployment):
@@ -151,7 +162,8 @@ class SageMakerDriver:
             api = self._api(place)
             things = dict(owned.tagged(self._clients(place, "resourcegroupstaggingapi").reads, lineage))
             for deployment in owned.deployments(things, api.search(lineage)):
-                found.setdefault(deployment.id, _placed(deployment, self._where(place, api)))
+                where = self._where(place, api) | {ACCOUNT: self._clients.account(place)}
+                found.setdefault(deployment.id, _placed(deployment, where))
         return tuple(found.values())
 
     def logs(self, deployment: Deployment, lines: int = 200) -> Iterable[str]:
@@ -191,33 +203,9 @@ class SageMakerDriver:
         return self._answer(deployment, phases.standing(deployment, seen))
 
     def _answer(self, deployment: Deployment, about: Standing) -> Observation:
-        """A standing as an observation. One that serves is believed when it answered here before; else it is asked."""
         place = place_of(deployment, self._settings)
-        handle = dict(self._handle(deployment, place, self._api(place)))
-        endpoint = readiness.endpoint(deployment, self._base(place)) if about.serves else None
-        seen = Observation(
-            phase=about.phase,
-            detail=about.detail,
-            endpoint=endpoint,
-            handle=handle,
-            look_again_s=about.look_again_s,
-            spec_digest=about.digest,
-        )
-        if about.phase is not Phase.READY or handle.get(ANSWERED) == about.serves:
-            return seen
-        answer = readiness.answers(
-            deployment,
-            self._base(place),
-            self._clients.credentials(place),
-            self._clients.region(place),
-            self._settings.answer_timeout_s,
-        )
-        if not answer.ok:
-            detail = readiness.missing(answer)
-            return Observation(phase=Phase.CREATING, detail=detail, handle=handle, look_again_s=10.0)
-        return Observation(
-            phase=Phase.READY, endpoint=endpoint, handle=handle | {ANSWERED: about.serves}, spec_digest=about.digest
-        )
+        handle = self._handle(deployment, place, self._api(place))
+        return self._answering.observation(deployment, place, about, handle)
 
     def _api(self, place: Place) -> Api:
         return Api(self._clients(place, "sagemaker"))
@@ -225,14 +213,22 @@ class SageMakerDriver:
     def _scaler(self, place: Place) -> Scaler:
         return Scaler(self._clients(place, "application-autoscaling"), self._clients(place, "cloudwatch"))
 
-    def _base(self, place: Place) -> str:
-        return str(self._clients(place, "sagemaker-runtime").reads.meta.endpoint_url)
-
     def _handle(self, deployment: Deployment, place: Place, api: Api) -> Mapping[str, str]:
         return dict(deployment.handle) | self._where(place, api)
 
     def _where(self, place: Place, api: Api) -> dict[str, str]:
         return {REGION: api.region, CREDENTIALS: place.credentials}
+
+    def _guard(self, deployment: Deployment, place: Place) -> None:
+        """Raise Denied where the credentials are another account's than the operator, the file or the past expects:
+        what is there would seem to be gone, and be made once more."""
+        self._clients.guard_account(place, deployment.spec.options)
+        made_in = deployment.handle.get(ACCOUNT)
+        if made_in is not None and self._clients.account(place) != made_in:
+            raise Denied(
+                f"{deployment.name} was made in account {made_in}, and the credentials '{place.credentials}' belong to "
+                f"{self._clients.account(place)}: nothing is known of it, and nothing is done"
+            )
 
 
 def _absent(seen: Seen | None) -> Observation:

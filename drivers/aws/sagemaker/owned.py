@@ -7,6 +7,7 @@ from typing import Any
 
 from drivers.aws.errors import edge
 from drivers.aws.sagemaker.facts import Seen
+from drivers.aws.sagemaker.names import REVISION
 from drivers.aws.tags import DEPLOYMENT, LINEAGE, as_mapping, deployment_from
 from drivers.base import Deployment
 from drivers.errors import Unavailable
@@ -32,8 +33,8 @@ def tagged(client: Any, lineage: str) -> Iterator[tuple[str, Mapping[str, str]]]
 
 
 def deployments(things: Mapping[str, Mapping[str, str]], endpoints: Mapping[str, Seen]) -> Iterator[Deployment]:
-    """One for each deployment id. Its spec is that of the configuration which its endpoint serves: the endpoint's own
-    tags follow at the end of an update. Raises Unavailable where nothing of a deployment can be read back."""
+    """One for each deployment id. Its spec is that of what its endpoint serves: the endpoint's own tags follow at the
+    end of an update. Raises Unavailable where nothing of a deployment can be read back."""
     by_id: dict[str, dict[str, Mapping[str, str]]] = {}
     for arn, tags in things.items():
         by_id.setdefault(tags.get(DEPLOYMENT, ""), {})[arn] = tags
@@ -48,13 +49,14 @@ def deployments(things: Mapping[str, Mapping[str, str]], endpoints: Mapping[str,
 
 
 def _read(own: Mapping[str, Mapping[str, str]], config: str) -> Deployment | None:
-    """The first that can be read: the serving configuration, the endpoint, then whatever there is."""
+    """The first that can be read: the endpoint where its tags speak of what it serves, the serving configuration, the
+    endpoint all the same, then whatever there is."""
 
     def rank(arn: str) -> int:
         kind, _, name = arn.rpartition(":")[2].partition("/")
-        if kind == "endpoint-config" and name == config:
-            return 0
-        return 1 if kind == "endpoint" else 2
+        if kind == "endpoint":
+            return 0 if own[arn].get(REVISION) == config else 2
+        return 1 if kind == "endpoint-config" and name == config else 3
 
     for arn in sorted(own, key=lambda arn: (rank(arn), arn)):
         found = deployment_from(own[arn])
