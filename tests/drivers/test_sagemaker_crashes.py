@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,11 +13,11 @@ import pytest
 from drivers.aws.sagemaker import driver as module
 from drivers.aws.sagemaker.api import Api
 from drivers.aws.sagemaker.names import revision
-from drivers.base import Deployment, ModelSpec
+from drivers.base import Deployment, ModelSpec, Phase
 from drivers.errors import DriverError
 from tests import builders
 from tests.drivers.aws_converge import KINDS, Act, Reconciler, nothing, survived
-from tests.drivers.sagemakers import SageMakers
+from tests.drivers.sagemakers import STEP_S, SageMakers, remembering
 
 SMALL = builders.model_spec(options={"cloud.instance-type": "ml.g6.xlarge"})
 LARGE = builders.model_spec(context_size=4096, options={"cloud.instance-type": "gpu-medium", "cloud.replicas": "2"})
@@ -163,3 +164,47 @@ def test_a_driver_that_updates_before_it_looks_is_found_out(tmp_path: Path, monk
     journey = JOURNEYS["update"]
     with pytest.raises(AssertionError):
         survived(lambda: SageMakers(tmp_path), journey.prepare, journey.act, books_have(journey.left))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_walk_through_wishes_and_faults_ends_in_what_was_wished_for_last(tmp_path: Path, seed: int) -> None:
+    """Wishes that change at any moment, calls that are lost at random, types that run short; then calm."""
+    dice, reconciler = random.Random(seed), Reconciler(SageMakers(tmp_path), step_s=STEP_S)
+    world, wishes = rig(reconciler), (SMALL, LARGE, SCALED)
+    deployment, type = world.deployment(spec=dice.choice(wishes)), "ml.g6e.xlarge"
+    for _ in range(20):
+        if dice.random() < 0.3:
+            world.cloud.fault(dice.choice(KINDS), skip=dice.randint(0, 6))
+        if dice.random() < 0.1:
+            world.cloud.capacity(type, dice.choice((0, None)))
+        if dice.random() < 0.3:
+            deployment = replace(deployment, spec=dice.choice(wishes))
+        deployment = one_pass(world, deployment)
+        world.cloud.clear_faults()
+        world.cloud.advance(dice.choice((0.0, 3.0, STEP_S)))
+    world.cloud.capacity(type, None)
+    last = SCALED if deployment.spec is LARGE else LARGE  # what was rolled back for want of instances is not tried anew
+    for spec in (SMALL, last):
+        reconciler.recorded.clear()
+        reconciler.bring(replace(deployment, spec=spec))
+        reconciler.change(replace(deployment, spec=spec))
+        deployment = reconciler.recorded[deployment.id]
+    assert world.names() == whole_set(deployment)
+    assert [found.spec for found in world.driver.owned(deployment.lineage)] == [last]
+
+
+def one_pass(world: SageMakers, deployment: Deployment) -> Deployment:
+    """Look, and take the step that this asks for; the deployment as it is recorded afterwards."""
+    driver = world.after_a_crash()
+    try:
+        seen = driver.observe(deployment)
+        deployment = remembering(deployment, seen)
+        if seen.phase is Phase.ABSENT:
+            deployment = remembering(deployment, driver.create(deployment))
+        elif seen.phase is Phase.READY and seen.spec_digest != deployment.spec.digest:
+            deployment = remembering(deployment, driver.update(deployment))
+        elif seen.phase is Phase.FAILED:
+            driver.delete(deployment)
+    except DriverError:
+        return deployment
+    return deployment

@@ -108,6 +108,23 @@ def test_an_endpoint_that_lost_our_tags_is_foreign_and_left_alone_with_its_model
     assert len(sagemakers.names()) == 3
 
 
+def test_zones_choose_among_the_operator_s_subnets(sagemakers: SageMakers) -> None:
+    ec2 = sagemakers.client("ec2")
+    by_zone = {each["AvailabilityZone"]: each["SubnetId"] for each in ec2.describe_subnets()["Subnets"]}
+    sagemakers.settings = replace(
+        sagemakers.settings,
+        subnets={f"default-{zone}": id for zone, id in by_zone.items()},
+        security_groups={"default": "sg-1"},
+    )
+    sagemakers.driver = sagemakers.after_a_crash()
+    wanted = with_options(sagemakers.deployment(), cloud__zones=f"{REGION}b")
+    sagemakers.driver.create(wanted)
+    model = sagemakers.client("sagemaker").describe_model(ModelName=revision(wanted))
+    assert model["VpcConfig"]["Subnets"] == [by_zone[f"{REGION}b"]]
+    with pytest.raises(Rejected, match=r"cloud\.zones: none of the subnets is in us-west-2x; they are in us-west-2a"):
+        sagemakers.driver.create(with_options(sagemakers.deployment(2), cloud__zones=f"{REGION}x"))
+
+
 def test_an_account_in_which_it_was_not_made_says_nothing_of_it(sagemakers: SageMakers) -> None:
     """With credentials of another account everything seems to be gone, and would be made once more."""
     ours = sagemakers.settled(sagemakers.deployment())

@@ -17,6 +17,7 @@ from drivers import catalog
 from drivers.aws.check import check
 from drivers.aws.sagemaker import names, options, readiness, requests, scaling
 from drivers.aws.sagemaker.driver import SageMakerDriver
+from drivers.aws.sagemaker.ground import Ground
 from drivers.base import Finding, Handling, ModelSpec
 from drivers.errors import Denied
 from drivers.manifest import NOT_YET, honoured
@@ -56,6 +57,7 @@ TRIED: Mapping[str, Mapping[str, str]] = {
     "cloud.name": {"cloud.name": "the-chat-model"},
     "cloud.quantization": {"cloud.quantization": "q8_0"},
     "cloud.replicas": {"cloud.replicas": "2"},
+    "cloud.reservation": {"cloud.reservation": "plan-1", "cloud.instance-type": "ml.p5.48xlarge"},
     "cloud.role": {"cloud.role": "other"},
     "cloud.scale-down-delay": {"cloud.scale-down-delay": "20m", "cloud.replicas": "1..2"},
     "cloud.scale-up-delay": {"cloud.scale-up-delay": "5m", "cloud.replicas": "1..2"},
@@ -65,7 +67,7 @@ TRIED: Mapping[str, Mapping[str, str]] = {
     "aws.inference-ami-version": {"aws.inference-ami-version": "al2-ami-sagemaker-inference-gpu-3-1"},
     "aws.update-policy": {"aws.update-policy": "blue-green", "cloud.replicas": "2"},
 }
-ELSEWHERE = frozenset({"cloud.region", "cloud.account", "cloud.credentials"})
+ELSEWHERE = frozenset({"cloud.region", "cloud.account", "cloud.credentials", "cloud.zones"})
 """Honoured by what the drivers of AWS share; tests/drivers/test_sagemaker_life.py and the tests of `place` show it."""
 ONLY_SAID = frozenset({"cloud.auth", "cloud.public-ip", "cloud.shm-size", "cloud.network"})
 """What SageMaker has one answer to: checked, and nothing to send."""
@@ -80,10 +82,14 @@ def found(given: Mapping[str, str], key: str, model: str = "ai/smollm2") -> Find
     return next(finding for finding in findings if finding.key == key)
 
 
+def here(of: ModelSpec) -> Ground:
+    return Ground("us-west-2", "123456789012", OWN.entries("subnets", "cloud.subnets", of))
+
+
 def everything(of: ModelSpec) -> str:
     """All that is sent or asked for a spec, as text."""
     deployment = builders.deployment(spec=of)
-    sent: list[Any] = list(requests.parts(deployment, "revision", OWN, "us-west-2"))
+    sent: list[Any] = list(requests.parts(deployment, "revision", OWN, here(of)))
     sent.append(requests.update(deployment, "revision"))
     sent.append(readiness.prompt(of))
     sent.append(int(options.replicas(of).low))
@@ -141,6 +147,7 @@ def test_what_is_promised_is_honoured_or_said_to_be_missing(key: str) -> None:
         ({"cloud.instance-type": "g6.xlarge"}, "cloud.instance-type", "begin with ml."),
         ({"cloud.engine": "vllm", "cloud.model-id": "hf.co/Qwen/Qwen3-8B", "cloud.instance-type": "cpu"},
          "cloud.instance-type", "vLLM needs a GPU"),
+        ({"cloud.reservation": "plan-1"}, "cloud.reservation", "for one instance type"),
         ({"aws.update-policy": "canary"}, "aws.update-policy", "rolling, blue-green"),
     ],
 )  # fmt: skip
@@ -234,7 +241,7 @@ def test_whatever_is_well_formed_is_refused_beforehand_or_comes_to_requests(
         return
     deployment = builders.deployment(spec=wanted)
     try:
-        made = requests.parts(deployment, names.revision(deployment), OWN, "us-west-2")
+        made = requests.parts(deployment, names.revision(deployment), OWN, here(wanted))
     except Denied:
         return  # the operator has to do something first
     assert made.model["PrimaryContainer"]["Environment"]

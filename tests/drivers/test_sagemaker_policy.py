@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 
-from tests import parts
+from drivers.errors import Rejected
+from tests import builders, parts
 from tests.drivers.aws_converge import Reconciler
 from tests.drivers.sagemakers import STEP_S, SageMakers
 from tests.drivers.test_sagemaker_crashes import ELASTIC, LARGE, SCALED, SMALL
 
 FOLDER = parts.CHECKOUT / "infra" / "aws" / "iam"
+ZONED = builders.model_spec(options={"cloud.zones": "us-west-2a"})
 PREFIXES = {"resourcegroupstaggingapi": "tag", "service-quotas": "servicequotas"}
 FREE = frozenset({"sts:GetCallerIdentity"})
 """What needs no permission."""
@@ -41,6 +43,9 @@ def test_every_call_is_allowed_and_nothing_else(tmp_path: Path) -> None:
     for spec in (SCALED, SMALL, LARGE):
         tagged = sagemakers.settled(replace(tagged, spec=spec))
     elastic = sagemakers.settled(sagemakers.deployment(2, ELASTIC))
+    sagemakers.settings = replace(sagemakers.settings, subnets={"default-a": "subnet-0123456789abcdef0"})
+    with pytest.raises(Rejected, match="subnet"):
+        sagemakers.after_a_crash().create(sagemakers.deployment(9, ZONED))
     many = [sagemakers.deployment(number) for number in range(3, 8)]
     sagemakers.driver.observe_many([tagged, elastic, *many])
     list(sagemakers.driver.owned(tagged.lineage))

@@ -10,6 +10,7 @@ import pytest
 
 from drivers.aws.sagemaker import names, requests
 from drivers.aws.sagemaker.containers import AMI
+from drivers.aws.sagemaker.ground import Ground
 from drivers.aws.sagemaker.instances import gpus, has_own_disk, instance_types, is_arm
 from drivers.aws.settings import AwsSettings
 from drivers.base import Deployment
@@ -31,7 +32,8 @@ def deployment(
 
 
 def parts(of: Deployment, own: AwsSettings = OWN, region: str = "us-west-2") -> requests.Parts:
-    return requests.parts(of, names.revision(of), own, region)
+    subnets = own.entries("subnets", "cloud.subnets", of.spec)
+    return requests.parts(of, names.revision(of), own, Ground(region, "123456789012", subnets))
 
 
 def container(of: Deployment, own: AwsSettings = OWN, region: str = "us-west-2") -> dict[str, Any]:
@@ -190,6 +192,14 @@ def test_a_gpu_has_the_driver_that_the_image_needs() -> None:
     assert variant(deployment())["InferenceAmiVersion"] == AMI
     chosen = deployment(aws__inference_ami_version="al2-ami-sagemaker-inference-gpu-3-1")
     assert variant(chosen)["InferenceAmiVersion"] == "al2-ami-sagemaker-inference-gpu-3-1"
+
+
+def test_a_reservation_is_one_of_this_account_and_nothing_beside_it() -> None:
+    found = deployment(cloud__reservation="plan-1", cloud__instance_type="ml.p5.48xlarge")
+    assert variant(found)["CapacityReservationConfig"] == {
+        "CapacityReservationPreference": "capacity-reservations-only",
+        "MlReservationArn": "arn:aws:sagemaker:us-west-2:123456789012:training-plan/plan-1",
+    }
 
 
 @pytest.mark.parametrize(("asked", "seconds"), [("10m", 600), ("10s", 60), ("3h", 3600), ("off", 1800)])

@@ -1,4 +1,4 @@
-"""A standing as an observation. One that serves is believed when it answered here before; else its model is asked once."""
+"""A standing as an observation. One that answered here before is believed; any other has its model asked, once."""
 
 from __future__ import annotations
 

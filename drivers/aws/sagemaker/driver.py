@@ -17,6 +17,7 @@ from drivers.aws.sagemaker import logs, names, owned, phases, pieces, preflight,
 from drivers.aws.sagemaker.answering import Answering
 from drivers.aws.sagemaker.api import Api
 from drivers.aws.sagemaker.facts import Component, Seen
+from drivers.aws.sagemaker.ground import ground
 from drivers.aws.sagemaker.looking import Looking
 from drivers.aws.sagemaker.options import PLATFORM, is_elastic
 from drivers.aws.sagemaker.phases import TRIED, Standing
@@ -95,8 +96,7 @@ class SageMakerDriver:
         place = place_of(deployment, self._settings)
         self._guard(deployment, place)
         api = self._api(place)
-        revision = names.revision(deployment)
-        wanted = requests.parts(deployment, revision, self._settings, api.region)
+        wanted = self._parts(deployment, place)(names.revision(deployment))
         seen = api.endpoint(deployment.name)
         if seen is None:
             api.make("model", wanted.model, deployment)
@@ -127,7 +127,7 @@ class SageMakerDriver:
             )
         if seen is None or phases.standing(deployment, seen).phase is not Phase.READY or seen.status != "InService":
             return self.observe(deployment)
-        aim = updating.step(api, self._scaler(place), deployment, seen, self._settings)
+        aim = updating.step(api, self._scaler(place), deployment, seen, self._parts(deployment, place))
         if aim is None:
             return self.observe(_without_trial(deployment))
         return Observation(
@@ -206,6 +206,13 @@ class SageMakerDriver:
         place = place_of(deployment, self._settings)
         handle = self._handle(deployment, place, self._api(place))
         return self._answering.observation(deployment, place, about, handle)
+
+    def _parts(self, deployment: Deployment, place: Place) -> Callable[[str], requests.Parts]:
+        def parts(revision: str) -> requests.Parts:
+            where = ground(deployment, place, self._clients, self._settings)
+            return requests.parts(deployment, revision, self._settings, where)
+
+        return parts
 
     def _api(self, place: Place) -> Api:
         return Api(self._clients(place, "sagemaker"))

@@ -20,9 +20,9 @@ IMPLEMENTED = frozenset(
         "cloud.autoscale-metric", "cloud.autoscale-target", "cloud.credentials", "cloud.disk-size", "cloud.engine",
         "cloud.health-prompt", "cloud.idle-timeout", "cloud.image", "cloud.instance-type", "cloud.kms-key",
         "cloud.model-id", "cloud.model-revision", "cloud.model-source", "cloud.name", "cloud.network",
-        "cloud.public-ip", "cloud.quantization", "cloud.region", "cloud.replicas", "cloud.role",
+        "cloud.public-ip", "cloud.quantization", "cloud.region", "cloud.replicas", "cloud.reservation", "cloud.role",
         "cloud.scale-down-delay", "cloud.scale-up-delay", "cloud.security-groups", "cloud.shm-size", "cloud.subnets",
-        "cloud.tags", "aws.inference-ami-version", "aws.update-policy",
+        "cloud.tags", "cloud.zones", "aws.inference-ami-version", "aws.update-policy",
     }
 )  # fmt: skip
 METRICS = ("concurrency", "rps", "gpu-util")
@@ -104,6 +104,8 @@ def _machines(spec: ModelSpec, types: tuple[str, ...]) -> Iterator[Finding]:
     if "cloud.kms-key" in spec.options and owns:
         detail = f"the disk of {types[0]} is its own, and AWS takes no key for it; leave the option out"
         yield Finding("cloud.kms-key", Handling.REJECTED, detail)
+    if "cloud.reservation" in spec.options and len(types) > 1:
+        yield Finding("cloud.reservation", Handling.REJECTED, f"is for one instance type, and there are {len(types)}")
     if "cloud.shm-size" in spec.options:
         yield Finding("cloud.shm-size", Handling.TRANSLATED, "fixed by the platform")
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from drivers.aws.sagemaker import names
 from drivers.aws.sagemaker.containers import AMI, environment, image
+from drivers.aws.sagemaker.ground import Ground
 from drivers.aws.sagemaker.instances import gpus, has_own_disk, instance_types, is_gpu
 from drivers.aws.sagemaker.options import PLATFORM, is_elastic, is_scaled, replicas
 from drivers.aws.serving import serving
@@ -31,15 +32,15 @@ class Parts(NamedTuple):
     endpoint: Request
 
 
-def parts(deployment: Deployment, revision: str, settings: AwsSettings, region: str) -> Parts:
+def parts(deployment: Deployment, revision: str, settings: AwsSettings, ground: Ground) -> Parts:
     """Everything to create. Raises Rejected for a spec that cannot be, Denied where the settings lack a role."""
     role = settings.entry("roles", "cloud.role", deployment.spec)
     if role is None:
         raise Denied("SageMaker needs a role for the endpoint: give its ARN under aws.roles.default in the settings")
     tags = tags_of(deployment)
     return Parts(
-        model=_model(deployment.spec, revision, settings, region, role) | {"Tags": as_list(tags)},
-        config=_config(deployment, revision, settings, role) | {"Tags": as_list(tags)},
+        model=_model(deployment.spec, revision, settings, ground, role) | {"Tags": as_list(tags)},
+        config=_config(deployment, revision, settings, ground, role) | {"Tags": as_list(tags)},
         endpoint={
             "EndpointName": deployment.name,
             "EndpointConfigName": revision,
@@ -70,20 +71,19 @@ def count(deployment: Deployment, instances: int) -> Request:
     return {"EndpointName": deployment.name, "DesiredWeightsAndCapacities": [wanted]}
 
 
-def _model(spec: ModelSpec, revision: str, settings: AwsSettings, region: str, role: str) -> dict[str, Any]:
+def _model(spec: ModelSpec, revision: str, settings: AwsSettings, ground: Ground, role: str) -> dict[str, Any]:
     told, first = serving(spec, PLATFORM), instance_types(spec)[0]
     container: dict[str, Any] = {
-        "Image": image(spec, told.engine, first, region),
+        "Image": image(spec, told.engine, first, ground.region),
         "Environment": dict(environment(told, first)),
     }
     if told.from_s3:
         container["ModelDataSource"] = {"S3DataSource": _weights(spec, told.from_s3)}
     request: dict[str, Any] = {"ModelName": revision, "ExecutionRoleArn": role, "PrimaryContainer": container}
-    subnets = settings.entries("subnets", "cloud.subnets", spec)
     groups = settings.entries("security_groups", "cloud.security-groups", spec)
-    if subnets and groups:
-        request["VpcConfig"] = {"Subnets": list(subnets), "SecurityGroupIds": list(groups)}
-    elif any(key in spec.options for key in ("cloud.network", "cloud.subnets", "cloud.security-groups")):
+    if ground.subnets and groups:
+        request["VpcConfig"] = {"Subnets": list(ground.subnets), "SecurityGroupIds": list(groups)}
+    elif any(key in spec.options for key in ("cloud.network", "cloud.subnets", "cloud.security-groups", "cloud.zones")):
         raise Denied(
             "an endpoint in a network needs subnets and security groups: give both in the settings (aws.subnets)"
         )
@@ -102,13 +102,18 @@ def _weights(spec: ModelSpec, uri: str) -> dict[str, Any]:
     return found
 
 
-def _config(deployment: Deployment, revision: str, settings: AwsSettings, role: str) -> dict[str, Any]:
+def _config(deployment: Deployment, revision: str, settings: AwsSettings, ground: Ground, role: str) -> dict[str, Any]:
     spec = deployment.spec
     variant = {"VariantName": names.VARIANT} | _machines(spec, settings)
     request: dict[str, Any] = {"EndpointConfigName": revision, "ProductionVariants": [variant]}
     key = settings.entry("kms_keys", "cloud.kms-key", spec)
     if key is not None and not any(has_own_disk(each) for each in instance_types(spec)):
         request["KmsKeyId"] = key
+    if "cloud.reservation" in spec.options:
+        variant["CapacityReservationConfig"] = {
+            "CapacityReservationPreference": "capacity-reservations-only",
+            "MlReservationArn": ground.arn(f"training-plan/{spec.options['cloud.reservation']}"),
+        }
     if is_elastic(spec):
         request["ExecutionRoleArn"] = role
         variant["ManagedInstanceScaling"] = {

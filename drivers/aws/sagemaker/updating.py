@@ -11,18 +11,21 @@ ends in the same place.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from drivers.aws.sagemaker import names, phases, pieces, requests
 from drivers.aws.sagemaker.api import Api
 from drivers.aws.sagemaker.facts import Seen
 from drivers.aws.sagemaker.options import is_elastic, is_scaled
 from drivers.aws.sagemaker.scaling import Scaler
-from drivers.aws.settings import AwsSettings
 from drivers.base import Deployment
 
 
-def step(api: Api, scaler: Scaler, deployment: Deployment, seen: Seen, settings: AwsSettings) -> phases.Goal | None:
+def step(
+    api: Api, scaler: Scaler, deployment: Deployment, seen: Seen, parts: Callable[[str], requests.Parts]
+) -> phases.Goal | None:
     """Take the next step for an endpoint that is in service. The goal that AWS is on its way to now; None when all is
-    done. Raises drivers.errors; whatever was done before that is found again by the next call."""
+    done. `parts` are the requests for a revision. Whatever was done before an error is found again by the next call."""
     aim = phases.goal(deployment, seen)
     if aim.is_reached(seen):
         finish(api, scaler, deployment, seen, aim)
@@ -35,7 +38,7 @@ def step(api: Api, scaler: Scaler, deployment: Deployment, seen: Seen, settings:
         about = f"changing the number of instances of {deployment.name}"
         api.change("update_endpoint_weights_and_capacities", wanted, about)
         return aim
-    made = requests.parts(deployment, aim.revision, settings, api.region)
+    made = parts(aim.revision)
     api.make("model", made.model, deployment)
     api.make("endpoint_config", made.config, deployment)
     api.change("update_endpoint", requests.update(deployment, aim.revision), f"updating {deployment.name}")
