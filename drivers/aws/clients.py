@@ -105,7 +105,8 @@ class Clients:
         found = place.region or self._session(place).get_config_variable("region")
         if not found:
             raise Denied(
-                "no AWS region: write cloud.region in the file, aws.region in the settings, or AWS_DEFAULT_REGION"
+                "no AWS region to look in: write aws.region in the settings, or set AWS_DEFAULT_REGION; cloud.region "
+                "in a file says where one model goes, and not where to look for what is ours"
             )
         return str(found)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from tests import builders
 from tests.drivers.sagemakers import REGION, SageMakers, remembering, settings
 
 MANY = 500
+TRUSTED = "sagemaker.amazonaws.com"
 
 
 @pytest.fixture
@@ -385,7 +387,16 @@ def test_preflight_says_who_where_and_what_is_missing(sagemakers: SageMakers, tm
     assert looks["credentials"].ok
     assert "123456789012" in looks["credentials"].text
     assert (looks["region"].ok, looks["region"].text) == (True, REGION)
-    assert not looks["role"].ok  # nobody made it in this account
+    assert not looks["role"].ok
+    assert "does not exist" in looks["role"].text
+    trust = {"Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": TRUSTED}}]}
+    sagemakers.client("iam").create_role(RoleName="models", AssumeRolePolicyDocument=json.dumps(trust))
+    for quota, ok in ((0, False), (2, True)):
+        sagemakers.cloud.quota("ml.g6.xlarge", quota)
+        looks = {look.name: look for look in sagemakers.driver.preflight()}
+        assert looks["role"].ok
+        assert (looks["quota"].ok, looks["quota"].needed) == (ok, False)
+        assert f"ml.g6.xlarge for endpoint usage: {quota} in us-west-2" in looks["quota"].text
     sagemakers.settings = settings(tmp_path, account="999999999999", roles={})
     looks = {look.name: look for look in sagemakers.after_a_crash().preflight()}
     assert not looks["credentials"].ok

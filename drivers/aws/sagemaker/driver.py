@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from drivers.aws import check
 from drivers.aws.clients import Clients
@@ -96,16 +97,18 @@ class SageMakerDriver:
         place = place_of(deployment, self._settings)
         self._guard(deployment, place)
         api = self._api(place)
-        wanted = self._parts(deployment, place)(names.revision(deployment))
+        wanted = self._parts(deployment, place, names.revision(deployment))
         seen = api.endpoint(deployment.name)
         if seen is None:
+            # Asked for first: what fails after the endpoint was asked for must be about the endpoint.
+            handle = dict(self._handle(deployment, place, api)) | {ACCOUNT: self._clients.account(place)}
             api.make("model", wanted.model, deployment)
             api.make("endpoint_config", wanted.config, deployment)
             api.make("endpoint", wanted.endpoint, deployment)
             return Observation(
                 phase=Phase.CREATING,
                 detail="AWS is starting the instances and the container",
-                handle=dict(self._handle(deployment, place, api)) | {ACCOUNT: self._clients.account(place)},
+                handle=handle,
                 look_again_s=15.0,
             )
         if not is_ours(seen.tags, deployment):
@@ -127,7 +130,8 @@ class SageMakerDriver:
             )
         if seen is None or phases.standing(deployment, seen).phase is not Phase.READY or seen.status != "InService":
             return self.observe(deployment)
-        aim = updating.step(api, self._scaler(place), deployment, seen, self._parts(deployment, place))
+        parts = partial(self._parts, deployment, place)
+        aim = updating.step(api, self._scaler(place), deployment, seen, parts)
         if aim is None:
             return self.observe(_without_trial(deployment))
         return Observation(
@@ -207,12 +211,9 @@ class SageMakerDriver:
         handle = self._handle(deployment, place, self._api(place))
         return self._answering.observation(deployment, place, about, handle)
 
-    def _parts(self, deployment: Deployment, place: Place) -> Callable[[str], requests.Parts]:
-        def parts(revision: str) -> requests.Parts:
-            where = ground(deployment, place, self._clients, self._settings)
-            return requests.parts(deployment, revision, self._settings, where)
-
-        return parts
+    def _parts(self, deployment: Deployment, place: Place, revision: str) -> requests.Parts:
+        where = ground(deployment, place, self._clients, self._settings)
+        return requests.parts(deployment, revision, self._settings, where)
 
     def _api(self, place: Place) -> Api:
         return Api(self._clients(place, "sagemaker"))

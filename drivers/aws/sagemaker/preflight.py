@@ -41,6 +41,8 @@ def _role(place: Place, clients: Clients, settings: AwsSettings) -> Look:
         with edge(f"looking at the role {name}"):
             said = clients(place, "iam").reads.get_role(RoleName=name)["Role"]
     except DriverError as error:
+        if "NoSuchEntity" in str(error):
+            return Look("role", False, f"{role} does not exist: make it, or name another one under aws.roles.default")
         return Look("role", False, f"{error}; whether it exists shows at the first create", needed=False)
     trusts = "sagemaker.amazonaws.com" in str(said.get("AssumeRolePolicyDocument", ""))
     return Look("role", trusts, f"{role}{'' if trusts else ' does not trust sagemaker.amazonaws.com'}")
