@@ -102,7 +102,9 @@ def whole_set(deployment: Deployment) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-@pytest.mark.parametrize("name", JOURNEYS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if "," in name else name for name in JOURNEYS]
+)
 def test_a_crash_at_any_call_leaves_one_whole_set_or_nothing(tmp_path: Path, name: str) -> None:
     journey = JOURNEYS[name]
     points = survived(lambda: SageMakers(tmp_path), journey.prepare, journey.act, books_have(journey.left))
