@@ -11,8 +11,9 @@ from threading import Lock
 from typing import Any, NamedTuple
 
 from drivers.aws.errors import edge
-from drivers.aws.place import Place
+from drivers.aws.place import ACCOUNT, Place
 from drivers.aws.settings import AwsSettings
+from drivers.base import Deployment
 from drivers.errors import Denied
 
 CONNECT_S, READ_S = 3.0, 8.0
@@ -72,9 +73,17 @@ class Clients:
             self._accounts[place.profile] = found
         return found
 
-    def guard_account(self, place: Place, options: Mapping[str, str]) -> None:
-        """Raise Denied when the credentials belong to another account than the operator, or the file, expects."""
-        expected = dict.fromkeys(each for each in (self._settings.account, options.get("cloud.account")) if each)
+    def guard(self, place: Place, deployment: Deployment) -> None:
+        """Raise Denied when the credentials belong to another account than the one that the deployment is in. Whoever
+        only looks must not look into another one either: what is absent there would be forgotten."""
+        self.account(place)  # it goes into the handle: not to be known is no surprise after something was made
+        self.guard_account(place, deployment.spec.options, deployment.handle.get(ACCOUNT))
+
+    def guard_account(self, place: Place, options: Mapping[str, str], known: str | None = None) -> None:
+        """Raise Denied when the credentials belong to another account than the operator, or the file, expects, or than
+        the one that is `known`."""
+        given = (self._settings.account, options.get("cloud.account"), known)
+        expected = dict.fromkeys(each for each in given if each)
         if not expected:
             return
         account = self.account(place)

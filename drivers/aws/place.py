@@ -9,8 +9,9 @@ from drivers.base import Deployment, ModelSpec
 from drivers.errors import Denied
 from drivers.values import comma_list
 
-REGION, CREDENTIALS = "region", "credentials"
-"""Keys of the handle. A changed setting must not make a deployment be looked for where it never was."""
+REGION, CREDENTIALS, ACCOUNT = "region", "credentials", "account"
+"""Keys of the handle. A changed setting must not make a deployment be looked for where it never was: in another
+account it would be absent for certain, and go on costing money in its own."""
 
 
 class Place(NamedTuple):

@@ -348,6 +348,22 @@ def test_another_account_than_the_operators_is_touched_by_nothing(make: Make) ->
     with pytest.raises(Denied, match="belong to account 123456789012, not to 999999999999"):
         platform.driver.create(platform.deployment())
     assert platform.books() == []
+    with pytest.raises(Denied, match="not to 999999999999"):
+        tuple(platform.driver.owned(platform.deployment().lineage))
+
+
+def test_a_machine_is_not_absent_because_the_credentials_lead_to_another_account(make: Make) -> None:
+    """It would be forgotten, and be paid for where it is."""
+    platform = make()
+    ready, _ = platform.ready()
+    assert ready.handle["account"] == "123456789012"
+    elsewhere = replace(ready, handle=dict(ready.handle) | {"account": "999999999999"})
+    for call in (platform.driver.observe, platform.driver.delete):
+        with pytest.raises(Denied, match="not to 999999999999"):
+            call(elsewhere)
+    other = platform.deployment(2)
+    found = platform.driver.observe_many([elsewhere, other])
+    assert (found[elsewhere.id].phase, found[other.id].phase) == (Phase.UNKNOWN, Phase.ABSENT)
 
 
 def test_a_subnet_that_is_not_there_is_the_operators_to_mend(make: Make) -> None:

@@ -171,6 +171,21 @@ def test_credentials_of_another_account_do_nothing(make: Make) -> None:
     assert bedrocks.books() == []
 
 
+def test_what_is_paid_for_is_not_absent_because_the_credentials_lead_to_another_account(make: Make) -> None:
+    """It would be forgotten, and be paid for where it is."""
+    bedrocks = make(Mode.PROVISIONED)
+    wanted = bedrocks.deployment()
+    ready = replace(wanted, handle=dict(bedrocks.ready(wanted).handle or {}))
+    assert ready.handle["account"] == "123456789012"
+    elsewhere = replace(ready, handle=dict(ready.handle) | {"account": "999999999999"})
+    driver = bedrocks.bare()
+    for call in (driver.observe, driver.delete, driver.update):
+        with pytest.raises(Denied, match="not to 999999999999"):
+            call(elsewhere)
+    assert driver.observe_many([elsewhere])[elsewhere.id].phase is Phase.UNKNOWN
+    assert len(bedrocks.books()) == 1
+
+
 def test_credentials_are_those_that_the_operator_named(aws: LocalAws, tmp_path: Path) -> None:
     named = settings(tmp_path, credentials={"search": "a-profile-that-is-not-there"})
     bedrocks = Bedrocks(aws, Clients(named), named)
@@ -288,7 +303,8 @@ def test_five_hundred_are_looked_at_in_ten_calls_at_most(make: Make, mode: Mode)
 
 def served_before(bedrocks: Bedrocks, deployment: Deployment) -> dict[str, str]:
     """The handle of one that has answered, which is there where it has to be."""
-    handle = {"region": REGION, "credentials": "default", "mode": bedrocks.mode.value, "created": "yes"}
+    where = {"region": REGION, "credentials": "default", "account": "123456789012"}
+    handle = where | {"mode": bedrocks.mode.value, "created": "yes"}
     if bedrocks.mode is Mode.ON_DEMAND:
         return handle | {"model": OSS, "sends": OSS, "answered": OSS}
     made = bedrocks.client().create_inference_profile(

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from drivers.aws.clients import Clients
+from drivers.aws.sagemaker.driver import SageMakerDriver
 from drivers.aws.sagemaker.names import revision
 from drivers.base import Auth, Deployment, Observation, Phase
 from drivers.errors import Ambiguous, Denied, Exhausted, Rejected, Taken, Unavailable
@@ -133,7 +136,7 @@ def test_an_account_in_which_it_was_not_made_says_nothing_of_it(sagemakers: Sage
     assert ours.handle["account"] == "123456789012"
     elsewhere = replace(sagemakers.deployment(2), handle=dict(ours.handle) | {"account": "999999999999"})
     for call in (sagemakers.driver.observe, sagemakers.driver.create, sagemakers.driver.delete):
-        with pytest.raises(Denied, match="was made in account 999999999999"):
+        with pytest.raises(Denied, match="not to 999999999999"):
             call(elsewhere)
     unknown = replace(sagemakers.deployment(3), handle={"credentials": "unheard-of"})
     seen = sagemakers.driver.observe_many((elsewhere, unknown, ours))
@@ -143,10 +146,20 @@ def test_an_account_in_which_it_was_not_made_says_nothing_of_it(sagemakers: Sage
 
 def test_credentials_of_another_account_do_nothing(sagemakers: SageMakers) -> None:
     wanted = with_options(sagemakers.deployment(), cloud__account="999999999999")
-    for call in (sagemakers.driver.create, sagemakers.driver.update, sagemakers.driver.delete):
+    driver = sagemakers.driver
+    for call in (driver.create, driver.update, driver.delete, driver.observe):
         with pytest.raises(Denied, match="belong to account 123456789012, not to 999999999999"):
             call(wanted)
     assert sagemakers.names() == ()
+
+
+def test_what_is_ours_is_not_listed_in_an_account_that_is_not(tmp_path: Path) -> None:
+    sagemakers = SageMakers(tmp_path, account="999999999999")
+    guarded = SageMakerDriver(
+        settings=sagemakers.settings, clients=Clients(sagemakers.settings), clock=lambda: datetime.now(UTC)
+    )
+    with pytest.raises(Denied, match="not to 999999999999"):
+        tuple(guarded.owned(builders.LINEAGE))
 
 
 @pytest.mark.parametrize(

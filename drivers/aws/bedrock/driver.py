@@ -35,7 +35,7 @@ from drivers.aws.bedrock.things import ARN, Kind, Owned, State, mark
 from drivers.aws.bedrock.throughput import Throughputs
 from drivers.aws.bedrock.wish import PLATFORM, Mode, Wish, wish_of
 from drivers.aws.clients import Clients
-from drivers.aws.place import CREDENTIALS, REGION, Place, known_places, place_of
+from drivers.aws.place import ACCOUNT, CREDENTIALS, REGION, Place, known_places, place_of
 from drivers.aws.settings import AwsSettings
 from drivers.aws.tags import deployment_from
 from drivers.base import Capabilities, Deployment, Finding, Look, ModelSpec, Observation, Phase, Token
@@ -82,10 +82,10 @@ class BedrockDriver:
     def _look_safely(self, shelves: dict[Place, Shelf], deployment: Deployment, answering: Answering) -> Observation:
         """One that cannot be looked at hides no other."""
         try:
-            place = place_of(deployment, self._settings)
+            place = self._place(deployment)
             if place not in shelves:
                 shelves[place] = self._shelf(place)
-            return self._look(View(deployment, place, shelves[place], answering, self._clock()))
+            return self._look(self._view_of(deployment, place, shelves[place], answering))
         except DriverError as error:
             return Observation(phase=Phase.UNKNOWN, detail=str(error))
 
@@ -165,10 +165,12 @@ class BedrockDriver:
     def owned(self, lineage: str) -> Iterable[Deployment]:
         found: dict[str, Deployment] = {}
         for place in known_places(self._settings):
+            self._clients.guard_account(place, {})
             shelf = self._shelf(place)
+            where = {REGION: shelf.region, CREDENTIALS: place.credentials, ACCOUNT: self._clients.account(place)}
             for kind in self._kinds.values():
                 for thing in kind.owned(shelf, lineage):
-                    deployment = _adopted(thing, kind.mode, shelf.region, place)
+                    deployment = _adopted(thing, kind.mode, where)
                     if deployment is not None and deployment.lineage == lineage:
                         found.setdefault(deployment.id, deployment)
         return tuple(found.values())
@@ -187,14 +189,22 @@ class BedrockDriver:
         """Before anything is changed: the spec is one that can be served, the account the one that is meant."""
         check.refuse(deployment.spec, PLATFORM, self._settings)
         view = self._view(deployment)._replace(ask=False)
-        self._clients.guard_account(view.place, deployment.spec.options)
         if wants_key(deployment.spec):
             self._keys.renew(deployment, view.place)
         return view
 
     def _view(self, deployment: Deployment) -> View:
+        place = self._place(deployment)
+        return self._view_of(deployment, place, self._shelf(place), self._answering())
+
+    def _view_of(self, deployment: Deployment, place: Place, shelf: Shelf, answering: Answering) -> View:
+        return View(deployment, place, self._clients.account(place), shelf, answering, self._clock())
+
+    def _place(self, deployment: Deployment) -> Place:
+        """Where it is. Raises Denied where the credentials lead to another account."""
         place = place_of(deployment, self._settings)
-        return View(deployment, place, self._shelf(place), self._answering(), self._clock())
+        self._clients.guard(place, deployment)
+        return place
 
     def _afresh(self, view: View, handle: Mapping[str, str]) -> View:
         """The same deployment after a change: what was listed before is old."""
@@ -208,9 +218,8 @@ class BedrockDriver:
         return Answering(self._settings, self._clients, self._clock)
 
 
-def _adopted(thing: Owned, mode: Mode, region: str, place: Place) -> Deployment | None:
+def _adopted(thing: Owned, mode: Mode, where: Mapping[str, str]) -> Deployment | None:
     deployment = deployment_from(thing.tags)
     if deployment is None:
         return None
-    handle = {REGION: region, CREDENTIALS: place.credentials, MODE: mode.value, CREATED: YES, ARN: thing.arn}
-    return replace(deployment, handle=handle)
+    return replace(deployment, handle={**where, MODE: mode.value, CREATED: YES, ARN: thing.arn})

@@ -16,7 +16,7 @@ from drivers.aws.bedrock.imports import REMOVED
 from drivers.aws.bedrock.shelf import Shelf
 from drivers.aws.bedrock.things import ARN, Seen, State
 from drivers.aws.bedrock.wish import API, MANTLE, Mode, mode_of
-from drivers.aws.place import CREDENTIALS, REGION, Place
+from drivers.aws.place import ACCOUNT, CREDENTIALS, REGION, Place
 from drivers.base import Deployment, Endpoint, Observation, Phase
 from drivers.probe import Answer
 
@@ -34,6 +34,7 @@ class View(NamedTuple):
 
     deployment: Deployment
     place: Place
+    account: str
     shelf: Shelf
     answering: Answering
     now: datetime
@@ -51,7 +52,8 @@ def mode_remembered(deployment: Deployment) -> Mode:
 
 def base(view: View, mode: Mode) -> dict[str, str]:
     """What every handle has."""
-    return {REGION: view.shelf.region, CREDENTIALS: view.place.credentials, MODE: mode.value}
+    where = {REGION: view.shelf.region, CREDENTIALS: view.place.credentials, ACCOUNT: view.account}
+    return where | {MODE: mode.value}
 
 
 def observed(view: View, mode: Mode, seen: Seen | None) -> Observation:

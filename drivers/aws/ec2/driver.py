@@ -66,7 +66,7 @@ class Ec2Driver:
         found: dict[str, Observation] = {}
         for deployment in deployments:
             try:
-                by_place[place_of(deployment, self._settings)].append(deployment)
+                by_place[self._place(deployment)].append(deployment)
             except DriverError as trouble:
                 found[deployment.id] = _unknown(trouble)
         for place, those in by_place.items():
@@ -77,7 +77,6 @@ class Ec2Driver:
         """Make what is missing, in order. Raises Exhausted when AWS has no machine of any kind that would do."""
         check.refuse(deployment.spec, self.name, self._settings)
         platform = self._platform(deployment)
-        self._clients.guard_account(platform.place, deployment.spec.options)
         there = _seen(platform, deployment)
         for machine in there:
             if standing.is_foreign(machine, deployment):
@@ -98,7 +97,6 @@ class Ec2Driver:
     def delete(self, deployment: Deployment) -> Observation:
         """One step towards ABSENT, which is answered when all parts were seen gone."""
         platform = self._platform(deployment)
-        self._clients.guard_account(platform.place, deployment.spec.options)
         there = [one for one in _seen(platform, deployment) if not standing.is_foreign(one, deployment)]
         template = standing.ours(platform.template(deployment.name), deployment)
         removing.mark(platform, template, there)
@@ -125,13 +123,13 @@ class Ec2Driver:
         """What has a launch template or a machine, in all places that the settings know."""
         found: dict[str, Deployment] = {}
         for place in known_places(self._settings):
+            self._clients.guard_account(place, {})
             platform = Platform(self._clients, place)
             there = standing.alive(platform.machines(tagged_with(LINEAGE, lineage)))
             tags = [thing.tags for thing in platform.templates(lineage)] + [thing.tags for thing in there]
             for deployment in map(deployment_from, tags):
                 if deployment is not None:
-                    located = dict(standing.located(place, platform.region))
-                    found.setdefault(deployment.id, _with_handle(deployment, located))
+                    found.setdefault(deployment.id, _with_handle(deployment, platform.where))
         return tuple(found.values())
 
     def logs(self, deployment: Deployment, lines: int = 200) -> Iterable[str]:
@@ -147,7 +145,13 @@ class Ec2Driver:
     # -- looking ------------------------------------------------------------------------------------------------------
 
     def _platform(self, deployment: Deployment) -> Platform:
-        return Platform(self._clients, place_of(deployment, self._settings))
+        return Platform(self._clients, self._place(deployment))
+
+    def _place(self, deployment: Deployment) -> Place:
+        """Where it is. Raises Denied where the credentials lead to another account."""
+        place = place_of(deployment, self._settings)
+        self._clients.guard(place, deployment)
+        return place
 
     def _fleet_created(self, platform: Platform, deployment: Deployment, there: Sequence[Machine]) -> Observation:
         template = platform.template(deployment.name)
@@ -195,12 +199,12 @@ class Ec2Driver:
         if machine is None or machine.is_gone:
             return standing.without_machine(deployment, platform.template(deployment.name), machine)
         file = str(self._keys.file(deployment))
-        said = standing.by_state(deployment, machine, platform.place, platform.region, file)
+        said = standing.by_state(deployment, machine, platform.where, file)
         return said or self._asked(platform, deployment, machine, statuses)
 
     def _asked(self, platform: Platform, deployment: Deployment, machine: Machine, statuses: Statuses) -> Observation:
         """What a machine that runs is worth."""
-        known = standing.handle(deployment, machine, platform.place, platform.region)
+        known = standing.handle(deployment, machine, platform.where)
         address = standing.address(deployment, machine)
         if not address:
             return health.creating(deployment, known, "the machine has no address yet")

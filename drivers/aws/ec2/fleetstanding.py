@@ -91,4 +91,4 @@ def _asked(
 
 def _handle(deployment: Deployment, platform: Platform, address: str) -> dict[str, str]:
     kept = {key: value for key, value in deployment.handle.items() if (key, value) == (health.ANSWERED, address)}
-    return {**standing.located(platform.place, platform.region), BALANCER: address, **kept}
+    return {**platform.where, BALANCER: address, **kept}

@@ -173,7 +173,7 @@ class Launcher:
             raise refusal from error
         if not is_ours(machine.tags, deployment):
             raise Taken(foreign(machine))
-        known = handle(deployment, machine, platform.place, platform.region)
+        known = handle(deployment, machine, platform.where)
         return health.creating(deployment, known, "the machine is starting")
 
 

@@ -12,7 +12,7 @@ from drivers.aws.clients import Client, Clients
 from drivers.aws.ec2.requests import Subnet
 from drivers.aws.ec2.things import Group, Machine, Template, group_in, impaired_in, machines_in, templates_in
 from drivers.aws.errors import code_of, edge, message_of
-from drivers.aws.place import Place
+from drivers.aws.place import ACCOUNT, CREDENTIALS, REGION, Place
 from drivers.aws.tags import DEPLOYMENT, LINEAGE, as_list
 from drivers.base import Deployment
 from drivers.errors import Denied
@@ -30,6 +30,11 @@ class Platform:
     @property
     def region(self) -> str:
         return self.clients.region(self.place)
+
+    @property
+    def where(self) -> Mapping[str, str]:
+        """The place, as a handle remembers it."""
+        return {REGION: self.region, CREDENTIALS: self.place.credentials, ACCOUNT: self.clients.account(self.place)}
 
     def client(self, service: str) -> Client:
         return self.clients(self.place, service)

@@ -8,7 +8,6 @@ from drivers.aws.ec2 import health
 from drivers.aws.ec2.names import DELETING
 from drivers.aws.ec2.options import is_public
 from drivers.aws.ec2.things import Machine, Template
-from drivers.aws.place import CREDENTIALS, REGION, Place
 from drivers.aws.tags import is_ours
 from drivers.base import Deployment, Observation, Phase
 
@@ -64,16 +63,16 @@ def without_machine(deployment: Deployment, template: Template | None, gone: Mac
     return Observation(phase=Phase.ABSENT, detail="it is prepared, and no machine was started yet")
 
 
-def by_state(deployment: Deployment, machine: Machine, place: Place, region: str, key_file: str) -> Observation | None:
+def by_state(deployment: Deployment, machine: Machine, where: Mapping[str, str], key_file: str) -> Observation | None:
     """What a machine's state says; None for one that runs: it has to be asked."""
-    known = handle(deployment, machine, place, region)
+    known = handle(deployment, machine, where)
     if DELETING in machine.tags or machine.state == "shutting-down":
         return deleting("the machine is going")
     if machine.state == "pending":
         return health.creating(deployment, known, "the machine is starting")
     if machine.state in ("stopping", "stopped"):
-        where = health.endpoint(deployment, address(deployment, machine), key_file)
-        return health.degraded(deployment, where, known, "somebody stopped the machine")
+        endpoint = health.endpoint(deployment, address(deployment, machine), key_file)
+        return health.degraded(deployment, endpoint, known, "somebody stopped the machine")
     if machine.state != "running":
         return Observation(phase=Phase.UNKNOWN, detail=f"EC2 says its machine is {machine.state}")
     return None
@@ -95,22 +94,17 @@ def address(deployment: Deployment, machine: Machine) -> str:
     return machine.public_address if is_public(deployment.spec) else machine.private_address
 
 
-def handle(deployment: Deployment, machine: Machine, place: Place, region: str) -> dict[str, str]:
-    """What is to be remembered: where it is, and what was chosen for it once."""
+def handle(deployment: Deployment, machine: Machine, where: Mapping[str, str]) -> dict[str, str]:
+    """What is to be remembered: `where` it is, and what was chosen for it once."""
     kept = {key: value for key, value in deployment.handle.items() if key == health.ANSWERED and value == machine.id}
     return {
-        **located(place, region),
+        **where,
         INSTANCE: machine.id,
         IMAGE: machine.image,
         TYPE: machine.type,
         ZONE: machine.zone,
         **kept,
     }
-
-
-def located(place: Place, region: str) -> Mapping[str, str]:
-    """The place, as the handle remembers it."""
-    return {REGION: region, CREDENTIALS: place.credentials}
 
 
 def _rank(state: str) -> int:

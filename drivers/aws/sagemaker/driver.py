@@ -13,7 +13,7 @@ from functools import partial
 
 from drivers.aws import check
 from drivers.aws.clients import Clients
-from drivers.aws.place import CREDENTIALS, REGION, Place, known_places, place_of
+from drivers.aws.place import ACCOUNT, CREDENTIALS, REGION, Place, known_places, place_of
 from drivers.aws.sagemaker import logs, names, owned, phases, pieces, preflight, removal, requests, updating
 from drivers.aws.sagemaker.answering import Answering
 from drivers.aws.sagemaker.api import Api
@@ -27,10 +27,8 @@ from drivers.aws.settings import AwsSettings
 from drivers.aws.tags import is_ours
 from drivers.aws.tokens import mint
 from drivers.base import Capabilities, Deployment, Finding, Look, ModelSpec, Observation, Phase, Token
-from drivers.errors import Denied, DriverError, Taken
+from drivers.errors import DriverError, Taken
 
-ACCOUNT = "account"
-"""In the handle: where it was made."""
 TOKEN_S = 3600
 """How long a client's token is good for, in seconds; it ends earlier where the credentials do."""
 
@@ -66,11 +64,9 @@ class SageMakerDriver:
 
     def observe(self, deployment: Deployment) -> Observation:
         """What SageMaker says of the endpoint by its name, and what it answers where it never did."""
-        place = place_of(deployment, self._settings)
+        place = self._place(deployment)
         api = self._api(place)
         seen = api.endpoint(deployment.name)
-        if seen is None:
-            self._guard(deployment, place)  # in another account there is never anything
         component = api.component(deployment.name) if seen is not None and is_elastic(deployment.spec) else None
         return self._observed(deployment, api, seen, component)
 
@@ -80,9 +76,9 @@ class SageMakerDriver:
         seen: dict[str, Observation] = {}
         for deployment in deployments:
             try:
-                by_place.setdefault(place_of(deployment, self._settings), []).append(deployment)
-            except DriverError as unknown:
-                seen[deployment.id] = Observation(phase=Phase.UNKNOWN, detail=str(unknown))
+                by_place.setdefault(self._place(deployment), []).append(deployment)
+            except DriverError as trouble:  # one whose place cannot be asked hides no other
+                seen[deployment.id] = Observation(phase=Phase.UNKNOWN, detail=str(trouble))
         for place, own in by_place.items():
             try:
                 seen |= self._looking.many(self._api(place), own, self.observe, self._answer)
@@ -94,14 +90,13 @@ class SageMakerDriver:
         """Make the next missing parts: model, configuration, endpoint; for one that scales to zero, the component at
         last, when the endpoint is there. Raises Denied where the settings name no role."""
         check.refuse(deployment.spec, PLATFORM, self._settings)
-        place = place_of(deployment, self._settings)
-        self._guard(deployment, place)
+        place = self._place(deployment)
         api = self._api(place)
         wanted = self._parts(deployment, place, names.revision(deployment))
         seen = api.endpoint(deployment.name)
         if seen is None:
             # Asked for first: what fails after the endpoint was asked for must be about the endpoint.
-            handle = dict(self._handle(deployment, place, api)) | {ACCOUNT: self._clients.account(place)}
+            handle = self._handle(deployment, place, api)
             api.make("model", wanted.model, deployment)
             api.make("endpoint_config", wanted.config, deployment)
             api.make("endpoint", wanted.endpoint, deployment)
@@ -120,8 +115,7 @@ class SageMakerDriver:
     def update(self, deployment: Deployment) -> Observation:
         """Take the next step towards the spec; see `updating`. What AWS gave up is not asked for again."""
         check.refuse(deployment.spec, PLATFORM, self._settings)
-        place = place_of(deployment, self._settings)
-        self._guard(deployment, place)
+        place = self._place(deployment)
         api = self._api(place)
         seen = api.endpoint(deployment.name)
         if seen is not None and not is_ours(seen.tags, deployment):
@@ -144,8 +138,7 @@ class SageMakerDriver:
 
     def delete(self, deployment: Deployment) -> Observation:
         """Ask for the removal of the next part, in the order of `removal`; ABSENT when all were seen gone."""
-        place = place_of(deployment, self._settings)
-        self._guard(deployment, place)
+        place = self._place(deployment)
         api = self._api(place)
         seen = api.endpoint(deployment.name)
         if seen is not None and is_ours(seen.tags, deployment):
@@ -163,10 +156,11 @@ class SageMakerDriver:
         """By their tags, in every region and with all credentials that the settings name."""
         found: dict[str, Deployment] = {}
         for place in known_places(self._settings):
+            self._clients.guard_account(place, {})
             api = self._api(place)
             things = dict(owned.tagged(self._clients(place, "resourcegroupstaggingapi").reads, lineage))
             for deployment in owned.deployments(things, api.search(lineage)):
-                where = self._where(place, api) | {ACCOUNT: self._clients.account(place)}
+                where = self._where(place, api)
                 found.setdefault(deployment.id, _placed(deployment, where))
         return tuple(found.values())
 
@@ -215,6 +209,12 @@ class SageMakerDriver:
         where = ground(deployment, place, self._clients, self._settings)
         return requests.parts(deployment, revision, self._settings, where)
 
+    def _place(self, deployment: Deployment) -> Place:
+        """Where it is. Raises Denied where the credentials lead to another account."""
+        place = place_of(deployment, self._settings)
+        self._clients.guard(place, deployment)
+        return place
+
     def _api(self, place: Place) -> Api:
         return Api(self._clients(place, "sagemaker"))
 
@@ -225,18 +225,7 @@ class SageMakerDriver:
         return dict(deployment.handle) | self._where(place, api)
 
     def _where(self, place: Place, api: Api) -> dict[str, str]:
-        return {REGION: api.region, CREDENTIALS: place.credentials}
-
-    def _guard(self, deployment: Deployment, place: Place) -> None:
-        """Raise Denied where the credentials are another account's than the operator, the file or the past expects:
-        what is there would seem to be gone, and be made once more."""
-        self._clients.guard_account(place, deployment.spec.options)
-        made_in = deployment.handle.get(ACCOUNT)
-        if made_in is not None and self._clients.account(place) != made_in:
-            raise Denied(
-                f"{deployment.name} was made in account {made_in}, and the credentials '{place.credentials}' belong to "
-                f"{self._clients.account(place)}: nothing is known of it, and nothing is done"
-            )
+        return {REGION: api.region, CREDENTIALS: place.credentials, ACCOUNT: self._clients.account(place)}
 
 
 def _absent(seen: Seen | None) -> Observation:
