@@ -118,6 +118,21 @@ def test_a_group_that_somebody_deleted_is_asked_for_again(fleets: Fleets) -> Non
     fleets.until(fleets.driver.observe, deployment, Phase.READY)
 
 
+def test_a_fleet_is_not_absent_because_somebody_deleted_its_launch_template(fleets: Fleets) -> None:
+    """It was, and what is absent is forgotten: its machines and its load balancer would have gone on costing money."""
+    deployment = fleets.deployment()
+    fleets.driver.create(deployment)
+    backdoor("ec2").delete_launch_template(LaunchTemplateName=deployment.name)
+    assert fleets.driver.observe(deployment).phase is Phase.CREATING
+    backdoor("autoscaling").delete_auto_scaling_group(AutoScalingGroupName=deployment.name, ForceDelete=True)
+    fleets.cloud.advance(100)
+    seen = fleets.driver.observe(deployment)
+    assert (seen.phase, len(balancers())) == (Phase.FAILED, 1)
+    assert "launch template" in seen.detail
+    fleets.until(fleets.driver.delete, deployment, Phase.ABSENT)
+    assert fleets.books() == []
+
+
 @pytest.mark.parametrize("what", ["load balancer", "target group", "group"])
 def test_what_has_our_name_and_is_somebody_elses_is_left_alone(fleets: Fleets, what: str) -> None:
     deployment = fleets.deployment()

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from drivers.aws.ec2 import health, names, standing
-from drivers.aws.ec2.fleetplatform import FleetPlatform
+from drivers.aws.ec2.fleetplatform import Balancer, FleetGroup, FleetPlatform
 from drivers.aws.ec2.keys import Keys
 from drivers.aws.ec2.machines import replicas
 from drivers.aws.ec2.platform import Platform
 from drivers.aws.ec2.things import Machine
 from drivers.aws.settings import AwsSettings
+from drivers.aws.tags import is_ours
 from drivers.base import Deployment, Observation, Phase
 
 BALANCER = "balancer"
@@ -39,16 +40,34 @@ def observe(
 
 def _whole(platform: Platform, deployment: Deployment) -> Observation | str:
     """The address of a fleet of which everything is there; else what that means."""
-    fleet = FleetPlatform(platform)
-    template = standing.ours(platform.template(deployment.name), deployment)
-    going = template is not None and names.DELETING in template.tags
-    group = None if template is None or going else fleet.group(deployment.name)
-    balancer = fleet.balancer(names.balancer_name(deployment)) if group is not None else None
-    if group is None or balancer is None:
-        return standing.without_machine(deployment, platform.template(deployment.name), None)
-    if group.is_going:
+    template = platform.template(deployment.name)
+    ours = standing.ours(template, deployment)
+    if ours is not None and names.DELETING in ours.tags:
+        return standing.without_machine(deployment, template, None)
+    group, balancer = _group(platform, deployment), _balancer(platform, deployment)
+    if group is not None and group.is_going:
         return standing.deleting("the machines are going")
-    return balancer.address
+    if group is not None and balancer is not None:
+        return balancer.address
+    if ours is None and (group is not None or balancer is not None):
+        # Not ABSENT: that is believed, and what is left costs money also without a machine.
+        return Observation(
+            phase=Phase.FAILED, detail="somebody deleted its launch template, and not all that hangs on it"
+        )
+    return standing.without_machine(deployment, template, None)
+
+
+def _group(platform: Platform, deployment: Deployment) -> FleetGroup | None:
+    found = FleetPlatform(platform).group(deployment.name)
+    return found if found is not None and is_ours(found.tags, deployment) else None
+
+
+def _balancer(platform: Platform, deployment: Deployment) -> Balancer | None:
+    fleet = FleetPlatform(platform)
+    found = fleet.balancer(names.balancer_name(deployment))
+    if found is None:
+        return None
+    return found if is_ours(fleet.tags([found.arn]).get(found.arn, {}), deployment) else None
 
 
 def _why_none(platform: Platform, deployment: Deployment, left: Sequence[Machine]) -> str:
