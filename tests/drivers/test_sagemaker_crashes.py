@@ -127,6 +127,30 @@ def test_a_destroy_in_the_middle_of_a_create_leaves_nothing(tmp_path: Path) -> N
             assert sagemakers.names() == (), (number, kind)
 
 
+def test_a_destroy_while_the_endpoint_is_still_coming_is_never_taken_for_its_end(tmp_path: Path) -> None:
+    """An endpoint without its component was ABSENT, "create it again": whoever deletes would have forgotten it then,
+    and its instance would have gone on costing money."""
+    sagemakers = SageMakers(tmp_path)
+    half = sagemakers.deployment(spec=ELASTIC)
+    sagemakers.driver.create(half)
+    while sagemakers.driver.delete(half).phase is not Phase.ABSENT:
+        sagemakers.advance()
+        seen = sagemakers.driver.observe(half)
+        assert seen.phase is not Phase.ABSENT or sagemakers.names() == ()
+    assert sagemakers.names() == ()
+
+
+def test_what_scaled_an_endpoint_goes_also_when_somebody_else_deleted_that(tmp_path: Path) -> None:
+    sagemakers = SageMakers(tmp_path)
+    ready, client = sagemakers.settled(sagemakers.deployment(spec=ELASTIC)), sagemakers.client("sagemaker")
+    client.delete_inference_component(InferenceComponentName=ready.name)
+    sagemakers.advance()
+    client.delete_endpoint(EndpointName=ready.name)
+    sagemakers.advance()
+    Reconciler(sagemakers).remove(ready)
+    assert sagemakers.names() == ()
+
+
 def test_a_driver_whose_names_are_not_its_tokens_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The negative control: a model under another name at each attempt is one too many after a crash."""
     fresh = iter(range(1000))

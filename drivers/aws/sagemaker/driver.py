@@ -144,7 +144,7 @@ class SageMakerDriver:
         if seen is not None and is_ours(seen.tags, deployment):
             detail = removal.delete_endpoint(api, self._scaler(place), deployment, seen)
             return Observation(phase=Phase.DELETING, detail=detail, look_again_s=10.0)
-        if removal.delete_rest(api, deployment, keep="" if seen is None else seen.config):
+        if removal.delete_rest(api, self._scaler(place), deployment, keep="" if seen is None else seen.config):
             return _absent(seen)
         return Observation(phase=Phase.DELETING, detail="what was around the endpoint is being removed")
 

@@ -23,13 +23,14 @@ def delete_endpoint(api: Api, scaler: Scaler, deployment: Deployment, seen: Seen
     """Take the next step for an endpoint of ours, and say where it stands."""
     if seen.status == "Deleting":
         return "AWS is deleting the endpoint"
+    has_component = _has_component(deployment, seen)
+    if has_component and names.LEAVING not in seen.tags:
+        # An endpoint without its component would look like a create that broke off, also one that is still coming.
+        api.tag(seen.arn, {names.LEAVING: "true"})
     if seen.status in BUSY:
         return f"AWS cannot delete an endpoint that is {seen.status}; it is asked for again"
     pieces.mark(api, pieces.pieces(api, deployment))
-    if _has_component(deployment, seen):
-        if names.LEAVING not in seen.tags:
-            # An endpoint without its component would look like a create that broke off.
-            api.tag(seen.arn, {names.LEAVING: "true"})
+    if has_component:
         scaler.remove(deployment, elastic=True)
         found = api.component(deployment.name)
         if found is not None:
@@ -42,10 +43,13 @@ def delete_endpoint(api: Api, scaler: Scaler, deployment: Deployment, seen: Seen
     return "AWS is deleting the endpoint"
 
 
-def delete_rest(api: Api, deployment: Deployment, *, keep: str = "") -> bool:
+def delete_rest(api: Api, scaler: Scaler, deployment: Deployment, *, keep: str = "") -> bool:
     """Remove what is left when the endpoint is gone, or never came. True when all of it was seen gone.
 
-    `keep` is the revision that an endpoint of this name serves which lost our tags: it is left alone, with that."""
+    `keep` is the revision that an endpoint of this name serves which lost our tags: it is left alone, with that, and
+    whatever scales it. Where somebody else deleted the endpoint, its alarms are still there, and paid for."""
+    if not keep:
+        scaler.remove(deployment, elastic=is_elastic(deployment.spec))
     found = _without(pieces.pieces(api, deployment), keep)
     if not found:
         return True
