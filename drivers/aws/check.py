@@ -6,6 +6,7 @@ what only it knows. Pure but for the operator's settings; no SDK, no network.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from types import MappingProxyType
@@ -36,6 +37,8 @@ _TABLES = MappingProxyType(
 )
 _LISTS = MappingProxyType({"cloud.subnets": "subnets", "cloud.security-groups": "security_groups"})
 _AWS_IMAGES = ("public.ecr.aws/deep-learning-containers/",)
+_AWS_REGISTRY = re.compile(r"763104351884\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com/")
+"""One label for the region: a host such as `763104351884.dkr.ecr.x.s3.amazonaws.com` is anybody's bucket."""
 
 
 def check(spec: ModelSpec, platform: str, settings: AwsSettings) -> tuple[Finding, ...]:
@@ -101,7 +104,6 @@ def _named(spec: ModelSpec, settings: AwsSettings) -> Iterator[Finding]:
 
 def is_allowed_image(image: str, settings: AwsSettings) -> bool:
     """Whether the operator lets a file name this image. AWS's own registries need no permission."""
-    host = image.partition("/")[0]
-    if image.startswith(_AWS_IMAGES) or (host.startswith("763104351884.dkr.ecr.") and host.endswith(".amazonaws.com")):
+    if image.startswith(_AWS_IMAGES) or _AWS_REGISTRY.match(image):
         return True
     return any(image == each or image.startswith(each.rstrip("/") + "/") for each in settings.allowed_images)

@@ -53,7 +53,8 @@ _WRONG = frozenset(
         "InvalidInstanceType", "InvalidIamInstanceProfileArn.Malformed",
     }
 )  # fmt: skip
-_NOT_SENT = ("EndpointConnectionError", "ConnectTimeoutError", "ProxyConnectionError", "ConnectionError", "SSLError")
+_NOT_SENT = ("EndpointConnectionError", "ConnectTimeoutError", "ProxyConnectionError")
+"""An SSLError is not among them: it may also come while the answer is read."""
 _NO_CREDENTIALS = (
     "NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "ProfileNotFound", "NoRegionError",
     "TokenRetrievalError", "UnauthorizedSSOTokenError", "SSOTokenLoadError", "ConfigNotFound", "ConfigParseError",

@@ -21,6 +21,7 @@ SPARE = 4
 """Tags that a platform may add to these, for what it has to remember of a thing."""
 _LONGEST, _MOST = 256, 40
 _MOST_TEXT = 1 << 16
+"""Characters of a spec. Nobody reads back a longer one, so that nothing may be made of it."""
 
 
 def tags_of(deployment: Deployment) -> dict[str, str]:
@@ -84,7 +85,7 @@ def _pieces(spec: ModelSpec) -> dict[str, str]:
     text = json.dumps([spec.model, spec.context_size, list(spec.runtime_flags), dict(spec.options)], ensure_ascii=True)
     packed = base64.b64encode(zlib.compress(text.encode(), 9)).decode()
     pieces = [packed[start : start + _LONGEST] for start in range(0, len(packed), _LONGEST)]
-    if len(pieces) > _MOST - 10:
+    if len(pieces) > _MOST - 10 or len(text) > _MOST_TEXT:
         raise Rejected(
             f"the model's options and flags are too long for AWS's tags ({len(text)} characters): shorten them"
         )

@@ -22,8 +22,8 @@ from drivers.errors import DriverError
 FEW = 4
 """So many are asked for by name at once: the index would be no cheaper, and is less fresh."""
 AT_ONCE = 8
-ENOUGH_S = 20.0
-"""Seconds after which no further look is begun: a method has thirty."""
+ENOUGH_S = 8.0
+"""Seconds after which no further look is begun: a method has thirty, and a model that is asked has twenty of them."""
 
 
 class Looking:

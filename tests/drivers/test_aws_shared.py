@@ -1,0 +1,55 @@
+"""What AWS's drivers share: tags that can be read back, images of AWS's own, errors, and the time of one method."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from botocore.exceptions import EndpointConnectionError, SSLError
+
+from drivers.aws.bedrock import answering
+from drivers.aws.check import is_allowed_image
+from drivers.aws.errors import edge
+from drivers.aws.sagemaker import looking
+from drivers.aws.settings import AwsSettings
+from drivers.aws.tags import deployment_from, tags_of
+from drivers.errors import Ambiguous, Rejected, Unavailable
+from tests import builders
+
+A_METHOD_S = 30.0
+
+
+def test_nothing_is_made_of_a_spec_that_cannot_be_read_back_from_its_tags() -> None:
+    """A long text that packs well fitted into the tags, and nobody could tell afterwards whose it was."""
+    long = builders.model_spec(options={f"cloud.health-prompt-{number}": "a" * 4096 for number in range(16)})
+    with pytest.raises(Rejected, match="too long for AWS's tags"):
+        tags_of(builders.deployment(spec=long))
+    fitting = builders.deployment(spec=builders.model_spec(options={"cloud.health-prompt": "a" * 4096}))
+    assert deployment_from(tags_of(fitting)) == fitting
+
+
+@pytest.mark.parametrize(
+    ("image", "is_allowed"),
+    [
+        ("763104351884.dkr.ecr.us-west-2.amazonaws.com/vllm:server-sagemaker-cuda-v2", True),
+        ("public.ecr.aws/deep-learning-containers/llama-cpp:server-cuda-v1", True),
+        ("763104351884.dkr.ecr.models.s3.amazonaws.com/vllm:latest", False),
+        ("763104351884.dkr.ecr.us-west-2.amazonaws.com.example.org/vllm:latest", False),
+        ("763104351885.dkr.ecr.us-west-2.amazonaws.com/vllm:latest", False),
+    ],
+)
+def test_only_aws_s_own_registries_need_no_permission(image: str, is_allowed: bool) -> None:
+    assert is_allowed_image(image, AwsSettings(key_root=Path("/nonexistent"))) is is_allowed
+
+
+def test_what_may_have_been_sent_is_ambiguous() -> None:
+    with pytest.raises(Ambiguous), edge("creating", changes=True):
+        raise SSLError(endpoint_url="https://api.example.org", error="wrong record")
+    with pytest.raises(Unavailable), edge("creating", changes=True):
+        raise EndpointConnectionError(endpoint_url="https://api.example.org")
+
+
+def test_a_look_at_many_ends_in_time_also_where_its_last_model_is_silent() -> None:
+    silent_s = AwsSettings(key_root=Path("/nonexistent")).answer_timeout_s
+    assert looking.ENOUGH_S + silent_s < A_METHOD_S
+    assert answering.BUDGET_S + answering._LONGEST_S < A_METHOD_S
