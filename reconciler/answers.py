@@ -62,9 +62,12 @@ def see_out(case: Case, record: DeploymentRecord) -> Iterator[Step]:
 
 
 def forget(case: Case, record: DeploymentRecord) -> Iterator[Step]:
-    """Absence is believed once no call that was sent can take effect any more."""
+    """Absence is believed once no call that was sent can take effect any more, and a deletion was answered: parts of
+    what was only half made are left where it never began, and some cost money."""
     settled = case.settled_at(record)
-    if case.moment.now < settled:
+    if record.request_open or record.failure:
+        yield from finish(case, record)
+    elif case.moment.now < settled:
         yield case.hold(record, f"{_absence(record)}; a late call could still bring it back", settled)
     else:
         yield case.step(Action.FORGET, record, _absence(record) if record.foreign else "verified absent")

@@ -123,10 +123,9 @@ def _with(record: DeploymentRecord, given: Mapping[str, Any]) -> DeploymentRecor
 
 
 def _settles_request(intent: Intent, phase: Phase) -> bool:
-    """Whether what is seen tells how an unanswered call ended. A create that is not visible may still be on its way."""
-    if intent is Intent.CREATE:
-        return phase is not Phase.ABSENT
-    return phase in (Phase.ABSENT, Phase.DELETING)
+    """Whether what is seen tells how an unanswered call ended. A create that is not visible may still be on its way;
+    and what is half made is ABSENT as well, so only its own answer tells that a deletion left nothing of it."""
+    return phase is not Phase.ABSENT if intent is Intent.CREATE else phase is Phase.DELETING
 
 
 def _forgive(book: ModelRecord, records: Collection[DeploymentRecord], now: datetime) -> ModelRecord:

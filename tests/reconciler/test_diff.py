@@ -320,6 +320,15 @@ def test_the_record_of_an_absent_one_is_kept_while_a_late_call_could_bring_it_ba
     assert _actions(_plan(None, replace(late, issued_at=NOON - timedelta(seconds=SETTLE_S)))) == ["forget"]
 
 
+@pytest.mark.parametrize("unanswered", [{"request_open": True}, {"failure": "AWS was busy"}])
+def test_absent_is_not_forgotten_before_a_deletion_was_answered(unanswered: dict[str, Any]) -> None:
+    """What was only half made is ABSENT too: a kill before the call, or a call that was refused, left it there."""
+    half = _one(Phase.ABSENT, intent=Intent.DELETE, issued_at=LONG_AGO, **unanswered)
+    assert _actions(_plan(None, half)) == ["delete"]
+    later = replace(half, next_call_at=NOON + timedelta(seconds=5))
+    assert _actions(_plan(None, later)) == ["wait"]
+
+
 def test_degraded_has_a_grace_time_and_is_replaced_then() -> None:
     fresh = _one(Phase.DEGRADED, active=True, phase_since=NOON)
     assert _actions(_plan(OLD, fresh)) == ["wait"]

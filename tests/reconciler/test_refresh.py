@@ -60,7 +60,7 @@ def test_a_handle_is_replaced_only_by_another() -> None:
         (Intent.CREATE, Phase.CREATING, True),
         (Intent.CREATE, Phase.READY, True),
         (Intent.CREATE, Phase.UNKNOWN, False),
-        (Intent.DELETE, Phase.ABSENT, True),
+        (Intent.DELETE, Phase.ABSENT, False),  # as what is half made is
         (Intent.DELETE, Phase.DELETING, True),
         (Intent.DELETE, Phase.READY, False),
         (Intent.DELETE, Phase.UNKNOWN, False),
