@@ -24,9 +24,11 @@ ACTIONS = {"elbv2": "elasticloadbalancing", "service-quotas": "servicequotas"}
 """Services whose permissions have another name than the SDK's."""
 NO_CALLS = {"iam:PassRole", "iam:CreateServiceLinkedRole", "elasticloadbalancing:AddTags", "ssm:AddTagsToResource"}
 """Permissions that other calls need."""
-READING = re.compile(r"[\w-]+:(?:Describe|Get|List|Search|Invoke|CallWith|Converse)")
-READING = re.compile(r"[a-z0-9]+:(?:Describe|Get)")
+READING = re.compile(r"[\w-]+:(?:Describe|Get|List|Search|Invoke|CallWith|CreateInference$)")
+"""What changes nothing in the account; asking a model is among it."""
 OWNER = "compose-model-reconciler"
+BINDS = (OWNER, "CreateAction", "service-namespace", "cloudwatch:namespace")
+"""What is in the condition of a statement that makes or removes something, where it is not bound by names."""
 EVERY = {name: text for kind in build.ROLES for name, text in build.policies(kind).items()}
 
 
@@ -82,13 +84,20 @@ def test_the_policy_of_ec2_allows_what_its_driver_does_and_nothing_else(calls: s
     assert sorted(allowed - calls - NO_CALLS) == []
 
 
-@pytest.mark.parametrize("name", [name for name in EVERY if name.startswith("ec2")])
+@pytest.mark.parametrize("name", EVERY)
 def test_whatever_makes_or_removes_something_is_bound_to_our_tag_or_our_names(name: str) -> None:
     for statement in statements(name):
         assert statement["Effect"] == "Allow"
         reads = all(READING.match(action) for action in actions(statement))
-        bound = any(word in json.dumps(statement.get("Condition", {})) for word in (OWNER, "CreateAction"))
+        bound = any(word in json.dumps(statement.get("Condition", {})) for word in BINDS)
         assert reads or bound or statement["Resource"] != "*", statement["Sid"]
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_only_roles_of_ours_are_handed_on(name: str) -> None:
+    for statement in statements(name):
+        if "iam:PassRole" in actions(statement):
+            assert ":role/compose-models-" in statement["Resource"], statement["Sid"]
 
 
 @pytest.mark.parametrize("name", EVERY)
