@@ -25,14 +25,15 @@ _DENIED = frozenset(
         "UnrecognizedClientException", "InvalidClientTokenId", "InvalidAccessKeyId", "SignatureDoesNotMatch",
         "IncompleteSignature", "InvalidSignatureException", "MissingAuthenticationToken", "ExpiredToken",
         "ExpiredTokenException", "RequestExpired", "OptInRequired", "Blocked", "PendingVerification", "NotAuthorized",
-        "OperationNotPermitted",
+        "OperationNotPermitted", "AuthFailure.ServiceLinkedRoleCreationNotPermitted",
     }
 )  # fmt: skip
 _QUOTA = frozenset(
     {
         "ResourceLimitExceeded", "LimitExceededException", "ServiceQuotaExceededException", "VcpuLimitExceeded",
         "InstanceLimitExceeded", "MaxSpotInstanceCountExceeded", "SecurityGroupLimitExceeded", "VolumeLimitExceeded",
-        "TooManyTagsException", "LimitExceeded",
+        "TooManyTagsException", "LimitExceeded", "TooManyLoadBalancers", "TooManyTargetGroups", "TooManyListeners",
+        "TooManyTargets", "ParameterLimitExceeded", "RulesPerSecurityGroupLimitExceeded",
     }
 )  # fmt: skip
 _CAPACITY = frozenset(

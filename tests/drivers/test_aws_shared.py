@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from botocore.exceptions import EndpointConnectionError, SSLError
+from botocore.exceptions import ClientError, EndpointConnectionError, SSLError
 
 from drivers.aws.bedrock import answering
 from drivers.aws.check import is_allowed_image
@@ -13,7 +13,7 @@ from drivers.aws.errors import edge
 from drivers.aws.sagemaker import looking
 from drivers.aws.settings import AwsSettings
 from drivers.aws.tags import deployment_from, tags_of
-from drivers.errors import Ambiguous, Rejected, Unavailable
+from drivers.errors import Ambiguous, Denied, Exhausted, Rejected, Unavailable
 from tests import builders
 
 A_METHOD_S = 30.0
@@ -40,6 +40,21 @@ def test_nothing_is_made_of_a_spec_that_cannot_be_read_back_from_its_tags() -> N
 )
 def test_only_aws_s_own_registries_need_no_permission(image: str, is_allowed: bool) -> None:
     assert is_allowed_image(image, AwsSettings(key_root=Path("/nonexistent"))) is is_allowed
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("TooManyLoadBalancers", Exhausted),
+        ("ParameterLimitExceeded", Exhausted),
+        ("AuthFailure.ServiceLinkedRoleCreationNotPermitted", Denied),
+        ("RequestLimitExceeded", Unavailable),
+        ("SomethingUnheardOf", Ambiguous),
+    ],
+)
+def test_a_quota_and_a_permission_are_told_from_what_may_have_been_done(code: str, kind: type[Exception]) -> None:
+    with pytest.raises(kind, match=f"creating: {code}: as AWS says"), edge("creating", changes=True):
+        raise ClientError({"Error": {"Code": code, "Message": "as AWS says"}}, "Create")
 
 
 def test_what_may_have_been_sent_is_ambiguous() -> None:
