@@ -7,7 +7,7 @@ what only it knows. Pure but for the operator's settings; no SDK, no network.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from types import MappingProxyType
 
@@ -64,9 +64,9 @@ def _stronger(general: Finding, own: Finding | None) -> Finding:
 
 def _common(spec: ModelSpec, platform: str, settings: AwsSettings) -> Iterator[Finding]:
     """In the order of growing importance: of two findings for one key the later one counts."""
-    regions = comma_list(spec.options.get("cloud.region", ""))
-    if len(regions) > 1:
-        yield Finding("cloud.region", Handling.TRANSLATED, f"{regions[0]} is used; the others are not yet tried")
+    region = "; ".join(_of_region(comma_list(spec.options.get("cloud.region", "")), settings))
+    if region:
+        yield Finding("cloud.region", Handling.TRANSLATED, region)
     if platform != "aws-bedrock":
         yield from _engine(spec, platform)
     yield from _named(spec, settings)
@@ -74,6 +74,14 @@ def _common(spec: ModelSpec, platform: str, settings: AwsSettings) -> Iterator[F
     if image is not None and not is_allowed_image(image, settings):
         detail = "the operator's settings do not allow images from there (aws.allowed_images)"
         yield Finding("cloud.image", Handling.REJECTED, detail)
+
+
+def _of_region(named: Sequence[str], settings: AwsSettings) -> Iterator[str]:
+    if len(named) > 1:
+        yield f"{named[0]} is used; the others are not yet tried"
+    searched = {each for each in (settings.region, *settings.regions) if each}
+    if named and searched and named[0] not in searched:
+        yield f"should the record be lost, nobody looks for it in {named[0]}: the operator adds that to aws.regions"
 
 
 def _engine(spec: ModelSpec, platform: str) -> Iterator[Finding]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, SSLError
 
 from drivers.aws.bedrock import answering
-from drivers.aws.check import is_allowed_image
+from drivers.aws.check import check, is_allowed_image
 from drivers.aws.errors import edge
 from drivers.aws.sagemaker import looking
 from drivers.aws.settings import AwsSettings
@@ -40,6 +41,17 @@ def test_nothing_is_made_of_a_spec_that_cannot_be_read_back_from_its_tags() -> N
 )
 def test_only_aws_s_own_registries_need_no_permission(image: str, is_allowed: bool) -> None:
     assert is_allowed_image(image, AwsSettings(key_root=Path("/nonexistent"))) is is_allowed
+
+
+def test_a_region_in_which_nobody_would_look_for_what_is_ours_is_said() -> None:
+    wanted = builders.model_spec(options={"cloud.region": "eu-west-1"})
+
+    def said(**given: Any) -> str:
+        settings = AwsSettings(key_root=Path("/nonexistent"), **given)
+        return next(each.detail for each in check(wanted, "aws-ec2", settings) if each.key == "cloud.region")
+
+    assert "nobody looks for it in eu-west-1" in said(region="us-west-2")
+    assert said(region="us-west-2", regions=("eu-west-1",)) == said(region="eu-west-1") == said() == ""
 
 
 @pytest.mark.parametrize(

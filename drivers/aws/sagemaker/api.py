@@ -1,7 +1,7 @@
 """SageMaker's calls, each with its own answers: missing is None, existing is looked at, all else is an error of ours.
 
 SageMaker says nearly everything that it refuses with one code, ValidationException, so its sentences decide. Those
-that are read here stand in one table; `tests/live` sees whether a real account still says them.
+that are read here stand in one table. They have not been seen in a real account yet.
 """
 
 from __future__ import annotations
