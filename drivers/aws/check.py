@@ -45,8 +45,9 @@ def check(spec: ModelSpec, platform: str, settings: AwsSettings) -> tuple[Findin
     """One finding for everything in the spec, in the order of `spec.fields()`."""
     own_module = import_module(MODULES[platform])
     found = manifest.check(spec, platform, own_module.IMPLEMENTED)
-    own = {finding.key: finding for finding in _common(spec, platform, settings)}
-    own |= {finding.key: finding for finding in own_module.findings(spec, settings)}
+    own: dict[str, Finding] = {}
+    for finding in (*_common(spec, platform, settings), *own_module.findings(spec, settings)):
+        own[finding.key] = _later(own.get(finding.key), finding)
     return tuple(_stronger(finding, own.get(finding.key)) for finding in found)
 
 
@@ -55,6 +56,13 @@ def refuse(spec: ModelSpec, platform: str, settings: AwsSettings) -> None:
     for finding in check(spec, platform, settings):
         if finding.handling is Handling.REJECTED:
             raise Rejected(f"{finding.key}: {finding.detail}")
+
+
+def _later(earlier: Finding | None, finding: Finding) -> Finding:
+    """Of two findings for one key the later one counts, but that nothing makes up for a refusal."""
+    if earlier is None or earlier.handling is not Handling.REJECTED:
+        return finding
+    return finding if finding.handling is Handling.REJECTED else earlier
 
 
 def _stronger(general: Finding, own: Finding | None) -> Finding:

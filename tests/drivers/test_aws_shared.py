@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, SSLError
 
 from drivers.aws.bedrock import answering
-from drivers.aws.check import check, is_allowed_image
+from drivers.aws.check import check, is_allowed_image, refuse
 from drivers.aws.errors import edge
 from drivers.aws.sagemaker import looking
 from drivers.aws.settings import AwsSettings
@@ -41,6 +41,15 @@ def test_nothing_is_made_of_a_spec_that_cannot_be_read_back_from_its_tags() -> N
 )
 def test_only_aws_s_own_registries_need_no_permission(image: str, is_allowed: bool) -> None:
     assert is_allowed_image(image, AwsSettings(key_root=Path("/nonexistent"))) is is_allowed
+
+
+@pytest.mark.parametrize("platform", ["aws-ec2", "aws-sagemaker"])
+@pytest.mark.parametrize("asked", ["5", "50..51", "2..100"])
+def test_no_way_of_writing_replicas_goes_past_the_operators_most(platform: str, asked: str) -> None:
+    """What becomes of a range was said after its refusal, and took that away: 50..51 was fifty machines."""
+    spec = builders.model_spec(options={"cloud.replicas": asked})
+    with pytest.raises(Rejected, match=r"cloud\.replicas: .*aws\.max_replicas"):
+        refuse(spec, platform, AwsSettings(key_root=Path("/nonexistent"), max_replicas=4))
 
 
 def test_a_region_in_which_nobody_would_look_for_what_is_ours_is_said() -> None:
