@@ -14,6 +14,7 @@ from types import MappingProxyType
 from drivers import manifest
 from drivers.aws.serving import ENGINES, serving
 from drivers.aws.settings import AwsSettings
+from drivers.aws.tags import asked_for
 from drivers.base import Finding, Handling, ModelSpec
 from drivers.errors import Denied, Rejected
 from drivers.values import comma_list
@@ -78,6 +79,10 @@ def _common(spec: ModelSpec, platform: str, settings: AwsSettings) -> Iterator[F
     if platform != "aws-bedrock":
         yield from _engine(spec, platform)
     yield from _named(spec, settings)
+    try:
+        asked_for(spec)
+    except (Rejected, ValueError) as wrong:
+        yield Finding("cloud.tags", Handling.REJECTED, str(wrong).removeprefix("cloud.tags: "))
     image = spec.options.get("cloud.image")
     if image is not None and not is_allowed_image(image, settings):
         detail = "the operator's settings do not allow images from there (aws.allowed_images)"

@@ -30,16 +30,24 @@ def tags_of(deployment: Deployment) -> dict[str, str]:
     Raises Rejected for a spec that is too long for the tags of one thing, or tags that would pass for ours.
     """
     own = {**owner_tags(deployment), _NAME: deployment.name, **_pieces(deployment.spec)}
-    asked = dict(pairs(deployment.spec.options["cloud.tags"])) if "cloud.tags" in deployment.spec.options else {}
-    for key in asked:
-        if key.lower().startswith(("cmr:", "aws:")) or len(key) > 128:
-            raise Rejected(f"cloud.tags: the key '{key}' is not free: keys that begin with cmr: or aws: are taken")
+    asked = asked_for(deployment.spec)
     if "cloud.name" in deployment.spec.options:
         asked["Name"] = deployment.spec.options["cloud.name"]
     found = {"Name": deployment.name, **asked, **own}
     if len(found) > 50 - SPARE:
         raise Rejected("cloud.tags: AWS allows 50 tags on one thing, and ours are among them; name fewer")
     return found
+
+
+def asked_for(spec: ModelSpec) -> dict[str, str]:
+    """The tags of `cloud.tags`. Raises Rejected for one that would pass for ours, or that AWS does not take."""
+    asked = dict(pairs(spec.options["cloud.tags"])) if "cloud.tags" in spec.options else {}
+    for key, value in asked.items():
+        if key.lower().startswith(("cmr:", "aws:")):
+            raise Rejected(f"cloud.tags: the key '{key}' is not free: keys that begin with cmr: or aws: are taken")
+        if len(key) > 128 or len(value) > _LONGEST:
+            raise Rejected(f"cloud.tags: AWS takes 128 characters for a key and {_LONGEST} for a value")
+    return asked
 
 
 def as_list(tags: Mapping[str, str]) -> list[dict[str, str]]:

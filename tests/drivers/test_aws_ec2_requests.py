@@ -122,6 +122,14 @@ def test_networks_that_may_connect_mean_nothing_where_the_operators_groups_decid
     assert found[1].handling is Handling.REJECTED
 
 
+def test_a_public_address_says_that_nothing_is_encrypted() -> None:
+    spec = builders.model_spec(options={"cloud.visibility": "public"})
+    found = {each.key: each for each in check.check(spec, "aws-ec2", settings(public=True))}
+    assert "plain HTTP" in found["cloud.visibility"].detail
+    refused = {each.key: each for each in check.check(spec, "aws-ec2", settings())}
+    assert refused["cloud.visibility"].handling is Handling.REJECTED
+
+
 def test_a_range_of_replicas_says_that_nothing_scales_it() -> None:
     (found,) = [one for one in check.check(spec(replicas="2..4"), "aws-ec2", settings()) if one.key == "cloud.replicas"]
     assert (found.handling, found.detail) == (Handling.TRANSLATED, "2 machines; nothing scales them yet")

@@ -14,6 +14,7 @@ from drivers.aws.errors import edge
 from drivers.aws.sagemaker import looking
 from drivers.aws.settings import AwsSettings
 from drivers.aws.tags import deployment_from, tags_of
+from drivers.base import Handling
 from drivers.errors import Ambiguous, Denied, Exhausted, Rejected, Unavailable
 from tests import builders
 
@@ -50,6 +51,21 @@ def test_no_way_of_writing_replicas_goes_past_the_operators_most(platform: str, 
     spec = builders.model_spec(options={"cloud.replicas": asked})
     with pytest.raises(Rejected, match=r"cloud\.replicas: .*aws\.max_replicas"):
         refuse(spec, platform, AwsSettings(key_root=Path("/nonexistent"), max_replicas=4))
+
+
+@pytest.mark.parametrize("platform", ["aws-ec2", "aws-sagemaker", "aws-bedrock"])
+def test_a_tag_that_aws_does_not_take_is_refused_before_the_plan(platform: str) -> None:
+    long = builders.model_spec(options={"cloud.tags": f"team:{'v' * 300}"})
+    found = check(long, platform, AwsSettings(key_root=Path("/nonexistent")))
+    assert {each.key: each.handling for each in found}["cloud.tags"] is Handling.REJECTED
+
+
+@pytest.mark.parametrize("platform", ["aws-ec2", "aws-sagemaker", "aws-bedrock"])
+def test_a_check_never_raises_for_a_name_that_the_operator_did_not_give(platform: str) -> None:
+    names = ("security-groups", "subnets", "role", "kms-key", "api-key-secret", "network", "credentials")
+    options = {f"cloud.{name}": "nobodys" for name in names} | {"cloud.allowed-cidrs": "10.0.0.0/8"}
+    found = check(builders.model_spec(options=options), platform, AwsSettings(key_root=Path("/nonexistent")))
+    assert any(each.handling is Handling.REJECTED for each in found)
 
 
 def test_a_region_in_which_nobody_would_look_for_what_is_ours_is_said() -> None:

@@ -59,6 +59,9 @@ def brings_groups(spec: ModelSpec, settings: AwsSettings) -> bool:
 
 
 def _translated(spec: ModelSpec) -> Iterator[Finding]:
+    if is_public(spec):
+        detail = "over plain HTTP: key and texts can be read on their way; the operator puts TLS before it"
+        yield Finding("cloud.visibility", Handling.TRANSLATED, detail)
     asked = whole_range(spec.options.get("cloud.replicas", "1"))
     if asked.high > asked.low > 0:
         detail = f"{asked.low:g} machines; nothing scales them yet"
@@ -84,7 +87,7 @@ def _needs_public(asked: bool, settings: AwsSettings) -> str:
 
 
 def _cidrs(text: str, spec: ModelSpec, settings: AwsSettings) -> str:
-    if brings_groups(spec, settings):
+    if "cloud.security-groups" in spec.options or brings_groups(spec, settings):
         return "the operator's security groups say who may connect"
     for cidr in comma_list(text):
         try:
