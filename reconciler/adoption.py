@@ -17,7 +17,17 @@ from drivers.naming import NAMING_VERSION
 from reconciler.backoff import MAX_ATTEMPTS
 from reconciler.intents import is_doubted
 from reconciler.sweep import GRACE_S
-from state.record import Append, Change, DeploymentRecord, Event, Intent, ModelRecord, PutDeployment, Recorded
+from state.record import (
+    Append,
+    Change,
+    DeploymentRecord,
+    DropOutput,
+    Event,
+    Intent,
+    ModelRecord,
+    PutDeployment,
+    Recorded,
+)
 from state.store import Lease
 
 Owned = Mapping[str, tuple[Deployment, ...]]
@@ -79,9 +89,11 @@ def is_behind(recorded: Recorded, lease: Lease, *, files_epoch: int, files_seria
 
 def doubted(recorded: Recorded, now: datetime) -> Iterator[Change]:
     """What must be committed once it is noticed that the record went back to an older copy: all that it knows of may
-    have come further than it says."""
+    have come further than it says. One that knows of no deployment at all does not know either what the files name."""
     for record in recorded.deployments.values():
         yield PutDeployment(replace(record, doubted_at=now))
+    for path in recorded.outputs if not recorded.deployments else ():
+        yield DropOutput(path)
 
 
 def files_should_stay(

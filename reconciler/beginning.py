@@ -16,7 +16,7 @@ from reconciler.reading import Reading
 from reconciler.stamp import Stamp
 from reconciler.tenure import Tenure
 from state.record import Change, PutDeployment, PutModel, Recorded
-from state.store import Fenced, Lease, Store
+from state.store import Fenced, Lease, StateError, Store
 
 
 def take_lease(
@@ -41,16 +41,25 @@ def take_lease(
         outputs.check(lineage=store.lineage, project=project)
     floor = outputs.highest_epoch()
     clock, ttl_s = ports.clock.monotonic, manner.lease_ttl_s
-    tenure = Tenure(store, project, manner.holder, clock, ttl_s=ttl_s, floor=floor, began=began)
+    # An older copy of the record would hand out an epoch once more, and whoever had it then would pass for us. By the
+    # time of day it is one that nobody had.
+    unused = max(floor, int(ports.clock.now().timestamp()))
+    tenure = Tenure(store, project, manner.holder, clock, ttl_s=ttl_s, floor=unused, began=began)
     try:
         recorded = tenure.load()
         # Only now: before the lease was ours, the files and the record may each have moved on.
         serial = outputs.highest_serial(lineage=store.lineage, project=project)
         behind = went_back or is_behind(recorded, tenure.lease, files_epoch=floor, files_serial=serial)
-        if behind and recorded.deployments:
+        if behind and (recorded.deployments or recorded.outputs):
             # The fence comes first, as always, and leaves the proof there: a serial that the record has not reached.
             proof = max(serial, recorded.serial + 1)
-            outputs.claim(Stamp(store.lineage, project, tenure.lease.epoch, proof))
+            try:
+                outputs.claim(Stamp(store.lineage, project, tenure.lease.epoch, proof))
+            except Exception:
+                # Our lease made the record look newer than the files: nobody after us could tell any more.
+                with suppress(StateError):
+                    tenure.commit(*doubted(recorded, ports.clock.now()))
+                raise
             tenure.commit(*doubted(recorded, ports.clock.now()))
         _begin(tenure, store, manner, outputs)
     except BaseException:

@@ -454,4 +454,4 @@ def test_after_a_sleep_a_pass_begins_under_a_lease_of_its_own() -> None:
     world.clock.sleep(3600)
     world.engine.tenure.keep()
     world.engine.run_once()
-    assert world.engine.tenure.lease.epoch == before + 1
+    assert world.engine.tenure.lease.epoch > before

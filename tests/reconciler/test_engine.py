@@ -512,7 +512,7 @@ def test_one_that_slept_through_its_lease_calls_nothing_under_it() -> None:
     world.commit(llm=SMALL, more=SMALL)
     world.engine.run_once()
     assert world.engine.tenure is not None
-    assert world.engine.tenure.lease.epoch == slept.lease.epoch + 1
+    assert world.engine.tenure.lease.epoch > slept.lease.epoch
     assert world.verbs() == ["create", "create"]
 
 
