@@ -20,7 +20,7 @@ from reconciler.adoption import (
     unknown,
 )
 from reconciler.sweep import GRACE_S
-from state.record import Append, DeploymentRecord, Event, Intent, ModelRecord, OutputRecord, PutDeployment
+from state.record import Append, DeploymentRecord, DropOutput, Event, Intent, ModelRecord, OutputRecord, PutDeployment
 from state.store import Lease
 from tests.builders import NOON, deployment, deployment_id, deployment_record, recorded
 
@@ -138,3 +138,11 @@ def test_nobody_waits_for_a_silent_platform_where_no_address_would_get_lost() ->
     assert _stay(unlisted=["cloud"]) == ""
     given_up = ModelRecord(key="llm", halted="the file must change")
     assert _stay(unlisted=["cloud"], waiting=["llm"], models=[given_up]) == ""
+
+
+def test_an_older_record_without_deployments_does_not_know_what_the_files_name() -> None:
+    output = OutputRecord(path="/values/app.env", checksum="c", written_at=NOON)
+    empty = replace(recorded(), outputs={output.path: output})
+    assert list(doubted(empty, NOON)) == [DropOutput(output.path)]
+    known = replace(recorded(deployment_record()), outputs={output.path: output})
+    assert not any(isinstance(change, DropOutput) for change in doubted(known, NOON))

@@ -626,6 +626,39 @@ def test_what_a_state_put_back_has_forgotten_is_taken_over_and_not_made_again() 
     assert (record.active, record.adopted) == (True, False)
 
 
+def test_a_state_put_back_gives_no_epoch_a_second_time() -> None:
+    """Its first holder may only be asleep, and would pass every fence."""
+    world = World(llm=SMALL)
+    world.engine.run_once()
+    before = world.store.snapshot()
+    epochs = []
+    for _ in range(3):
+        world.crash()
+        world.clock.sleep(120)
+        world.engine.run_once()
+        assert world.engine.tenure is not None
+        epochs.append(world.engine.tenure.lease.epoch)
+        world.store.rewind(before)
+    assert epochs == sorted(set(epochs))
+
+
+def test_what_the_platform_shows_already_needs_no_update_after_a_state_was_put_back() -> None:
+    world = World(llm=ONE)
+    world.start(rules={"fake": IN_PLACE})
+    world.passes()
+    before = world.store.snapshot()
+    world.commit(llm=TWO)
+    world.passes()
+    assert world.verbs().count("update") == 1
+    world.store.rewind(before)
+    world.crash()
+    world.start(rules={"fake": IN_PLACE})
+    world.passes()
+    assert world.verbs().count("update") == 1
+    (record,) = world.store.load("demo").deployments.values()
+    assert record.deployment.spec == TWO
+
+
 def test_what_is_found_and_wanted_by_nobody_is_kept_until_somebody_says_otherwise() -> None:
     world = World(llm=SMALL)
     empty = world.store.snapshot()
