@@ -44,6 +44,11 @@ BACKUP_LOOK_S = 600.0
 """Seconds between two looks whether a copy of the record is due."""
 
 
+TERSE = ("apscheduler", "watchdog", "botocore", "urllib3")
+"""Libraries that say only what is wrong, also with `--verbose`: the SDK of AWS writes whole requests and answers into
+its log, keys of models included, and they are no variables of ours that could be blotted out."""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_settings_arguments(parser)
     parser.add_argument("--verbose", action="store_true", help="log every call as well")
@@ -203,8 +208,8 @@ def log_to(stream: TextIO, *, verbose: bool, environment: Mapping[str, str]) -> 
     handler = logging.StreamHandler(stream)
     handler.setFormatter(_OneLine(environment))
     logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, handlers=[handler], force=True)
-    logging.getLogger("apscheduler").setLevel(logging.WARNING)
-    logging.getLogger("watchdog").setLevel(logging.WARNING)
+    for library in TERSE:
+        logging.getLogger(library).setLevel(logging.WARNING)
 
 
 class _OneLine(logging.Formatter):

@@ -118,6 +118,24 @@ def test_a_pass_without_a_reading_has_nothing_to_tell(said: list[str]) -> None:
     assert said == []
 
 
+@pytest.mark.parametrize("verbose", [False, True])
+def test_the_sdk_of_aws_keeps_requests_and_keys_to_itself(verbose: bool) -> None:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    stream = io.StringIO()
+    try:
+        log_to(stream, verbose=verbose, environment={})
+        logging.getLogger("botocore.parsers").debug("Response body: %s", SECRET)
+        logging.getLogger("botocore.credentials").info("Found credentials in environment variables.")
+        logging.getLogger("urllib3.connectionpool").debug("PUT /?X-Amz-Signature=%s", SECRET)
+        logging.getLogger("botocore.endpoint").warning("something is wrong")
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+    assert stream.getvalue().splitlines()[1:] == []
+    assert "something is wrong" in stream.getvalue()
+
+
 @pytest.fixture
 def log() -> Iterator[io.StringIO]:
     root = logging.getLogger()
