@@ -43,7 +43,8 @@ def serve(case: Case, record: DeploymentRecord) -> Iterator[Step]:
 
 
 def wait(case: Case, record: DeploymentRecord) -> Iterator[Step]:
-    yield case.hold(record, f"the platform does not say how it is: {record.detail}")
+    said = f": {record.detail}" if record.detail else ""
+    yield case.hold(record, f"the platform does not say how it is{said}")
 
 
 def see_out(case: Case, record: DeploymentRecord) -> Iterator[Step]:

@@ -166,6 +166,12 @@ def test_unknown_never_acts() -> None:
         assert set(_actions(_plan(want, _one(Phase.UNKNOWN, active=True), removals=Removals.CONFIRMED))) == {"wait"}
 
 
+@pytest.mark.parametrize(("detail", "words"), [("no credentials", " how it is: no credentials"), ("", " how it is")])
+def test_what_is_unknown_is_waited_for_in_the_platforms_words_where_it_has_any(detail: str, words: str) -> None:
+    plan = _plan(OLD, _one(Phase.UNKNOWN, detail=detail))
+    assert plan.steps[0].cause == f"the platform does not say{words}"
+
+
 def test_a_removal_needs_two_readings_and_the_grace_time() -> None:
     serving = _one(Phase.READY, active=True)
     once = ModelRecord(key="llm", missing_since=LONG_AGO, missing_reads=1)
