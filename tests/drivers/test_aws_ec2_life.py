@@ -84,6 +84,9 @@ def test_a_quota_is_not_a_lack_of_capacity(make: Make) -> None:
     platform.cloud.quota("L-DB2E81BA", 0)
     with pytest.raises(Exhausted, match=r"VcpuLimitExceeded: You have requested more vCPU capacity.*Service Quotas"):
         platform.driver.create(platform.deployment())
+    with pytest.raises(Exhausted) as refusal:
+        platform.driver.create(platform.deployment())
+    assert str(refusal.value).count("more vCPU capacity") == 1, "once for all zones and types"
 
 
 @pytest.mark.parametrize(

@@ -55,19 +55,21 @@ class Launcher:
         tried = int(template.tags.get(names.TRIED, "0"))
         first = tried if tried < len(ways) else 0
         until = self._clock() + timedelta(seconds=PATIENCE_S)
-        refusals: list[str] = []
+        refusals: dict[str, list[str]] = {}
         for number, way in enumerate(ways[first:], first):
             if number != tried:
                 platform.tag([template.id], {names.TRIED: str(number)})
             answer = self._ask_for(platform, deployment, way, groups)
             if isinstance(answer, Observation):
                 return answer
-            refusals.append(str(answer))
+            # A quota is the region's: the same words for every zone are said once.
+            refusals.setdefault(str(answer).removeprefix(f"starting {way}: "), []).append(str(way))
             if self._clock() > until and number + 1 < len(ways):
                 platform.tag([template.id], {names.TRIED: str(number + 1)})
                 return health.creating(deployment, deployment.handle, "no machine yet, there are more kinds to ask for")
         platform.tag([template.id], {names.TRIED: "0"})
-        raise Exhausted(f"no machine is to be had: {'; '.join(dict.fromkeys(refusals))}")
+        said = "; ".join(f"{', '.join(ways)}: {words}" for words, ways in refusals.items())
+        raise Exhausted(f"no machine is to be had: {said}")
 
     def template(self, platform: Platform, deployment: Deployment) -> Template:
         """The launch template, made where it is missing. Raises Taken where the name is somebody else's."""
