@@ -14,8 +14,8 @@ from types import MappingProxyType
 from drivers import manifest
 from drivers.aws.serving import ENGINES, serving
 from drivers.aws.settings import AwsSettings
-from drivers.aws.tags import asked_for
-from drivers.base import Finding, Handling, ModelSpec
+from drivers.aws.tags import asked_for, tags_of
+from drivers.base import Deployment, Finding, Handling, ModelSpec
 from drivers.errors import Denied, Rejected
 from drivers.values import comma_list
 
@@ -79,10 +79,7 @@ def _common(spec: ModelSpec, platform: str, settings: AwsSettings) -> Iterator[F
     if platform != "aws-bedrock":
         yield from _engine(spec, platform)
     yield from _named(spec, settings)
-    try:
-        asked_for(spec)
-    except (Rejected, ValueError) as wrong:
-        yield Finding("cloud.tags", Handling.REJECTED, str(wrong).removeprefix("cloud.tags: "))
+    yield from _tags(spec, platform)
     image = spec.options.get("cloud.image")
     if image is not None and not is_allowed_image(image, settings):
         detail = "the operator's settings do not allow images from there (aws.allowed_images)"
@@ -109,6 +106,19 @@ def _engine(spec: ModelSpec, platform: str) -> Iterator[Finding]:
         # Flags have findings of their own, one by one.
         if not str(refusal).startswith("runtime_flags"):
             yield Finding(next((key for key in keys if key in spec.options), "model"), Handling.REJECTED, str(refusal))
+
+
+def _tags(spec: ModelSpec, platform: str) -> Iterator[Finding]:
+    """Whether AWS takes the tags that a thing of this spec gets: those asked for, and the spec itself."""
+    key = "cloud.tags"
+    try:
+        asked = asked_for(spec)
+        if asked or platform != "aws-bedrock":  # which otherwise makes nothing that has tags
+            tags_of(Deployment(id="", lineage="", project="", model="", name="", spec=spec))
+    except (Rejected, ValueError) as wrong:
+        said = str(wrong)
+        is_of_tags = said.startswith(key) or isinstance(wrong, ValueError)
+        yield Finding(key if is_of_tags else "model", Handling.REJECTED, said.removeprefix(f"{key}: "))
 
 
 def _named(spec: ModelSpec, settings: AwsSettings) -> Iterator[Finding]:

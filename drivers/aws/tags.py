@@ -20,6 +20,7 @@ _NAME, PIECE = "cmr:name", "cmr:spec-"
 SPARE = 4
 """Tags that a platform may add to these, for what it has to remember of a thing."""
 _LONGEST, _MOST = 256, 40
+_SIGNS = " _.:/=+-@"
 _MOST_TEXT = 1 << 16
 """Characters of a spec. Nobody reads back a longer one, so that nothing may be made of it."""
 
@@ -47,6 +48,8 @@ def asked_for(spec: ModelSpec) -> dict[str, str]:
             raise Rejected(f"cloud.tags: the key '{key}' is not free: keys that begin with cmr: or aws: are taken")
         if len(key) > 128 or len(value) > _LONGEST:
             raise Rejected(f"cloud.tags: AWS takes 128 characters for a key and {_LONGEST} for a value")
+        if not all(letter.isalnum() or letter in _SIGNS for letter in key + value):
+            raise Rejected(f"cloud.tags: '{key}': AWS takes letters, digits, spaces and {_SIGNS.strip()} only")
     return asked
 
 

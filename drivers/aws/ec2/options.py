@@ -11,7 +11,7 @@ from drivers.aws.ec2 import machines
 from drivers.aws.settings import AwsSettings
 from drivers.base import Finding, Handling, ModelSpec
 from drivers.errors import Rejected
-from drivers.values import boolean, comma_list, whole_range
+from drivers.values import boolean, comma_list, size, whole_range
 
 IMPLEMENTED = frozenset(
     f"cloud.{name}"
@@ -26,6 +26,7 @@ IMPLEMENTED = frozenset(
 """Option keys of the vocabulary that this driver honours."""
 
 DISK_TYPES = ("gp3", "gp2")
+_MOST_DISK = 16 * 2**40
 
 
 def findings(spec: ModelSpec, settings: AwsSettings) -> Iterator[Finding]:
@@ -110,6 +111,10 @@ def _replicas(text: str, spec: ModelSpec, settings: AwsSettings) -> str:
     return ""
 
 
+def _disk_size(text: str, spec: ModelSpec, settings: AwsSettings) -> str:
+    return "" if size(text) <= _MOST_DISK else "a volume of EBS has 16 TiB at most"
+
+
 def _disk_type(text: str, spec: ModelSpec, settings: AwsSettings) -> str:
     return "" if text in DISK_TYPES else f"volumes here are {' or '.join(DISK_TYPES)}"
 
@@ -138,6 +143,7 @@ _JUDGES: Mapping[str, Callable[[str, ModelSpec, AwsSettings], str]] = MappingPro
         "cloud.public-ip": _public_ip,
         "cloud.allowed-cidrs": _cidrs,
         "cloud.replicas": _replicas,
+        "cloud.disk-size": _disk_size,
         "cloud.disk-type": _disk_type,
         "cloud.cache": _cache,
         "cloud.reservation": _reservation,

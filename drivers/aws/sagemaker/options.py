@@ -11,7 +11,7 @@ from drivers.aws.serving import is_embedding, serving
 from drivers.aws.settings import AwsSettings
 from drivers.base import Finding, Handling, ModelSpec
 from drivers.errors import Rejected
-from drivers.values import Range, boolean, duration, number, whole_range
+from drivers.values import Range, boolean, duration, number, size, whole_range
 
 PLATFORM = "aws-sagemaker"
 IMPLEMENTED = frozenset(
@@ -31,6 +31,7 @@ POLICIES = ("rolling", "blue-green")
 DEFAULT_IDLE_S = 900
 """How long nobody must have asked before the last copy goes, where replicas may be none and the file says no time."""
 LEAST_IDLE_S, MOST_IDLE_S = 60, 7 * 86_400
+MOST_DISK_GB = 512
 
 
 def replicas(spec: ModelSpec) -> Range:
@@ -101,6 +102,8 @@ def _machines(spec: ModelSpec, types: tuple[str, ...]) -> Iterator[Finding]:
     owns = any(has_own_disk(each) for each in types)
     if "cloud.disk-size" in spec.options and owns:
         yield Finding("cloud.disk-size", Handling.TRANSLATED, f"{types[0]} has a disk of its own, whose size is fixed")
+    elif "cloud.disk-size" in spec.options and size(spec.options["cloud.disk-size"]) > MOST_DISK_GB * 10**9:
+        yield Finding("cloud.disk-size", Handling.REJECTED, f"SageMaker gives an instance {MOST_DISK_GB} GB at most")
     if "cloud.kms-key" in spec.options and owns:
         detail = f"the disk of {types[0]} is its own, and AWS takes no key for it; leave the option out"
         yield Finding("cloud.kms-key", Handling.REJECTED, detail)

@@ -138,7 +138,7 @@ def _machines(spec: ModelSpec, settings: AwsSettings) -> dict[str, Any]:
     if is_gpu(types[0]):
         found["InferenceAmiVersion"] = spec.options.get("aws.inference-ami-version", AMI)
     if "cloud.disk-size" in spec.options and not any(has_own_disk(each) for each in types):
-        found["VolumeSizeInGB"] = min(512, max(1, -(-size(spec.options["cloud.disk-size"]) // 10**9)))
+        found["VolumeSizeInGB"] = max(1, -(-size(spec.options["cloud.disk-size"]) // 10**9))
     return found
 
 
