@@ -145,7 +145,8 @@ def _may_write(path: Path, found: Found | None, stamp: Stamp, *, adopt: bool) ->
     if theirs != (stamp.lineage, stamp.project) and not adopt:
         raise NotOurs(
             f"{path} belongs to project {theirs[1]} of the state {theirs[0]}, not to project {stamp.project} of"
-            f" {stamp.lineage}: remove it if that one is gone, or choose another output path"
+            f" {stamp.lineage}: choose another output path, or remove it if that one is gone with all that it made;"
+            f" where only its record is lost, `reconcile recover --lineage {theirs[0]}` takes over what it made"
         )
     if theirs[0] == stamp.lineage and found.stamp.epoch > stamp.epoch:
         raise Outranked(f"{path} was written under lease {found.stamp.epoch}, ours is {stamp.epoch}: we were replaced")

@@ -72,18 +72,21 @@ def restore(path: Path, backup: Path, now: datetime) -> Path | None:
     return aside
 
 
-def begin_again(path: Path, now: datetime) -> Path | None:
+def begin_again(path: Path, now: datetime, *, lineage: str | None = None) -> Path | None:
     """Make an empty state with the identity in the marker, so that what still runs is found by its tags and adopted.
 
     What was there is set aside, and the folder it went to is returned. Raises StateMissing without a marker.
+    `lineage` is the identity where the marker was lost as well, or is that of a state which has made nothing.
     """
     place = _place(path)
-    lineage = place.read_marker()
+    given, lineage = lineage, lineage or place.read_marker()
     if not lineage:
         raise StateMissing(f"no marker at {place.marker}: the identity of the state that was there is not known")
     with _nobody_writing(place):
         aside = _set_aside(place, now)
         # The marker stays until the new state is there: a crash in between must still read as a loss.
+        if given:
+            place.write_marker(given)
         create_database(place, lineage, after_loss=True)
     return aside
 

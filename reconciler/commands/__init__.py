@@ -54,7 +54,18 @@ _WITH_VALUE = frozenset(
     (
         *("-f", "--file", "-p", "--project-name", "--profile", "--env-file", "--project-directory"),
         *("--config", "--state", "--allow-variable", "--format", "--output", "--timeout"),
-        *("--service", "--limit", "-n", "--lines", "--deployment", "--as", "--mode", "--from", "--platform"),
+        *(
+            "--service",
+            "--limit",
+            "-n",
+            "--lines",
+            "--deployment",
+            "--as",
+            "--mode",
+            "--from",
+            "--lineage",
+            "--platform",
+        ),
     )
 )
 """Options of any command whose next word is their value: before the command, that word is not the command."""

@@ -19,6 +19,7 @@ examples:
   reconcile recover                  put the newest copy in the place of the record that is lost
   reconcile recover --from FILE      this copy
   reconcile recover --empty          no copy: begin again, with what runs
+  reconcile recover --lineage ID     nothing is left of the record, and this was its identity
 """
 
 
@@ -26,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     way = parser.add_mutually_exclusive_group()
     way.add_argument("--from", dest="copy", metavar="COPY", help="a copy of the record (default: the newest)")
     way.add_argument("--empty", action="store_true", help="an empty record under the identity of the one before")
+    way.add_argument("--lineage", metavar="ID", help="an empty record under this identity, where there is none of use")
     parser.add_argument("--yes", action="store_true", help="do not ask")
     add_settings_arguments(parser)
 
@@ -40,16 +42,24 @@ def run(arguments: argparse.Namespace) -> int:
     if settings.state == "memory:":
         raise Mistake("a record in memory ends with its process; name the lost one with --state sqlite:PATH")
     path = state_path(settings.state)
-    trouble = _trouble(settings.state)
+    if arguments.lineage is not None:
+        trouble = _vacancy(settings.state, _lineage(arguments.lineage))
+    else:
+        trouble = _trouble(settings.state)
     if not trouble and arguments.copy is None:
         raise Refused(f"the record {path} is sound; to put a copy in its place all the same, name it with --from")
-    copy = None if arguments.empty else Path(arguments.copy) if arguments.copy is not None else _newest(path)
-    _tell(path, trouble, copy)
+    anew = arguments.empty or arguments.lineage is not None
+    copy = None if anew else Path(arguments.copy) if arguments.copy is not None else _newest(path)
+    _tell(path, trouble, copy, arguments.lineage)
     if not arguments.yes and not (sys.stdin.isatty() and _agreed()):
         raise Refused("nothing was changed; run with --yes to do it without being asked")
     now = SystemClock().now()
     try:
-        aside = begin_again(path, now) if copy is None else restore(path, copy, now)
+        if copy is None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            aside = begin_again(path, now, lineage=arguments.lineage)
+        else:
+            aside = restore(path, copy, now)
     except Held as error:
         raise StateError(str(error)) from None  # without the advice to leave it the work
     if aside is not None:
@@ -74,6 +84,39 @@ def _trouble(url: str) -> str:
     return ""
 
 
+def _lineage(text: str) -> str:
+    from uuid import UUID
+
+    try:
+        if str(UUID(text)) == text:
+            return text
+    except ValueError:
+        pass
+    raise Mistake(
+        f"--lineage: {text!r} is no identity of a record: it stands in the files that the record's runs wrote"
+    )
+
+
+def _vacancy(url: str, lineage: str) -> str:
+    """Why there is nothing of use at the record's place. Raises Refused where something would be forgotten."""
+    from contextlib import closing
+
+    from state.open import open_store
+    from state.store import StateMissing
+
+    trouble = ""
+    try:
+        trouble = _trouble(url)
+    except StateMissing as error:
+        return str(error)
+    if trouble:
+        raise Refused(f"{trouble}; only then is another identity taken on")
+    with closing(open_store(url, readonly=True)) as store:
+        if store.projects():
+            raise Refused("the record has projects of its own: name another place for this one with --state")
+    return "the record has made nothing"
+
+
 def _newest(path: Path) -> Path:
     from state.backup import backups
 
@@ -83,10 +126,10 @@ def _newest(path: Path) -> Path:
     return found[0]
 
 
-def _tell(path: Path, trouble: str, copy: Path | None) -> None:
+def _tell(path: Path, trouble: str, copy: Path | None, lineage: str | None) -> None:
     say(clean(trouble or f"the record {path} is sound"))
     if copy is None:
-        say("what is done: an empty record takes its place, under the same identity")
+        say(f"what is done: an empty record takes its place, under {lineage or 'the same identity'}")
         say("what is lost: protection of models, their history, and how often they were tried")
     else:
         say(clean(f"what is done: the copy {copy}{_taken(copy)} takes its place"))

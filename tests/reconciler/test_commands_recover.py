@@ -132,6 +132,43 @@ def test_where_nothing_ever_was_there_is_nothing_to_recover(desk: Desk) -> None:
     assert not desk.state.exists()
 
 
+def _lose_everything(desk: Desk) -> None:
+    _lose(desk)
+    desk.state.with_name("state.db.lineage").unlink()
+
+
+def test_where_the_marker_is_lost_too_the_identity_is_given(recorded: Desk) -> None:
+    lineage = recorded.lineage
+    _lose_everything(recorded)
+    done = recorded.reconcile("recover", "--lineage", lineage, "--yes")
+    assert done.code == 0, done.err
+    assert recorded.lineage == lineage
+    assert recorded.state.with_name("state.db.lineage").read_text(encoding="utf-8").startswith(lineage)
+    assert _models(recorded) == {}
+
+
+def test_a_record_that_has_made_nothing_gives_its_place_to_an_identity_that_has(recorded: Desk) -> None:
+    lineage = recorded.lineage
+    _lose_everything(recorded)
+    SqliteStore.create(recorded.state).close()
+    assert recorded.lineage != lineage
+    done = recorded.reconcile("recover", "--lineage", lineage, "--yes")
+    assert done.code == 0, done.err
+    assert recorded.lineage == lineage
+
+
+def test_an_identity_is_not_taken_on_in_the_place_of_another(recorded: Desk) -> None:
+    own, other = recorded.lineage, "0b2bb81e-8a3f-4a7f-9e6e-36e0ab4f9c11"
+    done = recorded.reconcile("recover", "--lineage", other, "--yes")
+    assert (done.code, "projects of its own" in done.err) == (3, True)
+    assert recorded.reconcile("recover", "--lineage", "mine; rm", "--yes").code == 1
+    _lose(recorded)
+    done = recorded.reconcile("recover", "--lineage", other, "--yes")
+    assert (done.code, "`reconcile recover`" in done.err) == (3, True)
+    assert recorded.reconcile("recover", "--yes").code == 0
+    assert recorded.lineage == own
+
+
 def test_doctor_names_servers_of_another_record(recorded: Desk) -> None:
     for number, lineage in ((1, recorded.lineage), (2, "another")):
         made = deployment(number, lineage=lineage)
