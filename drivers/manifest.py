@@ -112,8 +112,15 @@ def _option(key: str, platform: str, implemented: frozenset[str] | None) -> Find
     if handling is Handling.REJECTED:
         return Finding(key, handling, f"{platform} cannot do this; leave the option out")
     if not _is_honoured(key, entry, implemented):
+        if entry is not None and entry.spending and _costs_money(platform):
+            return Finding(key, Handling.REJECTED, f"{NOT_YET}, and without it more may be spent than the file allows")
         return Finding(key, Handling.IGNORED, NOT_YET)
     return Finding(key, handling, entry.how.get(platform, "") if entry is not None else "")
+
+
+def _costs_money(platform: str) -> bool:
+    entry = catalog.platforms().platforms.get(platform)
+    return entry is not None and entry.provider not in ("local", "external")
 
 
 def _handling(entry: catalog.OptionEntry, platform: str) -> Handling:

@@ -42,6 +42,8 @@ class OptionEntry(NamedTuple):
     """Its value names an entry of the operator's settings."""
     planned: bool = False
     """No platform honours it in this release."""
+    spending: bool = False
+    """It limits what is spent: where it is not honoured, that is no reason to spend."""
 
 
 class Namespace(NamedTuple):

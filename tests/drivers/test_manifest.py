@@ -52,7 +52,15 @@ def test_what_the_vocabulary_promises_and_this_release_lacks_is_reported_as_that
     assert "cloud.schedule" in planned
     for key in planned:
         everywhere = frozenset(catalog.vocabulary().keys) if key != "cloud.adopt" else None
-        assert found(key, "aws-sagemaker", everywhere) == (Handling.IGNORED, NOT_YET), key
+        assert found(key, "llamacpp", everywhere)[0] is Handling.IGNORED, key
+        assert NOT_YET in found(key, "aws-sagemaker", everywhere)[1], key
+
+
+@pytest.mark.parametrize("key", ["cloud.ttl", "cloud.max-price", "cloud.suspend"])
+def test_what_limits_spending_is_refused_where_it_is_not_yet_honoured_and_money_is_spent(key: str) -> None:
+    for platform in ("aws-sagemaker", "aws-ec2", "gcp-vertex"):
+        assert found(key, platform)[0] is Handling.REJECTED
+    assert found(key, "llamacpp")[0] is Handling.IGNORED
 
 
 def test_a_refusal_is_not_softened_by_what_is_missing() -> None:
