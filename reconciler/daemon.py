@@ -26,6 +26,7 @@ from reconciler.inbox import Inbox
 from reconciler.ports import Clock
 from reconciler.reading import Reader
 from reconciler.result import PassResult
+from reconciler.tenure import KEEP_EVERY_S
 from reconciler.timers import Jobs, Ticker
 from reconciler.watch import Watcher
 from reconciler.workqueue import Workqueue
@@ -79,7 +80,7 @@ class Daemon:
         for name, (interval_s, chore) in chores.items():
             self._jobs.every(name, interval_s, chore)
         self._poll_interval_s = poll_interval_s
-        self._ticker = Ticker("backstop", min(poll_interval_s, 5.0), self._tick)
+        self._ticker = Ticker("backstop", min(poll_interval_s, KEEP_EVERY_S), self._tick)
         self._heads: dict[str, str] = {}
         self._said: dict[tuple[str, str], str] = {}
         self._unread: dict[str, int] = {}

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from state.record import Change, Recorded
 from state.store import Fenced, Lease, Store
 
+KEEP_EVERY_S = 3.0
+"""So often `keep` is to be called: with the shortest lease that can be set, a call may then begin at any time."""
 MAX_CALL_S = 30.0
 """Seconds that one call to a platform may take; the lease must outlive it."""
 

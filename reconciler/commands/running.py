@@ -44,6 +44,7 @@ def engine_for(
 ) -> Iterator[Engine]:
     """An engine for one reading, with a store that is made where none ever was; its lease is kept while it works, and
     given back. `override` is where that file is looked for when neither --output nor a Compose file says so."""
+    from reconciler.tenure import KEEP_EVERY_S
     from reconciler.timers import Ticker
     from reconciler.wiring import LaunchWords, RuleBook, beside_compose, build_engine, holder, inbox_for, places_for
 
@@ -77,7 +78,7 @@ def engine_for(
                 environment=os.environ, env_files=tuple(arguments.env_files), profiles=tuple(arguments.profiles)
             ),
         )
-        keeper = Ticker("lease", settings.timing.lease_ttl_s / 8, partial(_keep, engine))
+        keeper = Ticker("lease", KEEP_EVERY_S, partial(_keep, engine))
         keeper.start()
         # Like Ctrl-C: the table gives the cursor back, the lease is released, and it is said how things stand.
         before = signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,13 @@ def real() -> Iterator[LocalAws]:
 @pytest.fixture
 def client(real: LocalAws) -> Any:
     return boto3.client("sagemaker", config=ONE_TRY, **real.credentials)
+
+
+@pytest.fixture
+def servers() -> Callable[[], list[int]]:
+    """The living servers that this test started; its process has other children, of the tests before it."""
+    before = set(servers_of(os.getpid()))
+    return lambda: [pid for pid in servers_of(os.getpid()) if pid not in before]
 
 
 def in_service(real: LocalAws, client: Any, **environment: str) -> dict[str, Any]:
@@ -91,7 +98,9 @@ def test_flag_that_the_server_does_not_know_fails_the_endpoint_and_is_in_the_log
     assert any("--no-such-flag" in event["message"] for event in events)
 
 
-def test_update_serves_with_the_old_server_until_the_new_one_is_ready(real: LocalAws, client: Any) -> None:
+def test_update_serves_with_the_old_server_until_the_new_one_is_ready(
+    servers: Callable[[], list[int]], real: LocalAws, client: Any
+) -> None:
     in_service(real, client, SM_LLAMA_CPP_ALIAS="old", SM_LLAMA_CPP_CTX_SIZE="512")
     make_model(
         client, "n2", SM_LLAMA_CPP_DOCKER_REPO="ai/smollm2", SM_LLAMA_CPP_ALIAS="new", SM_LLAMA_CPP_CTX_SIZE="512"
@@ -101,15 +110,15 @@ def test_update_serves_with_the_old_server_until_the_new_one_is_ready(real: Loca
     assert ask(real)[1]["model"] == "old"
     real.advance(300)
     assert ask(real)[1]["model"] == "new"
-    assert len(servers_of(os.getpid())) == 1
+    assert len(servers()) == 1
 
 
-def test_deleted_endpoints_server_is_ended(real: LocalAws, client: Any) -> None:
+def test_deleted_endpoints_server_is_ended(servers: Callable[[], list[int]], real: LocalAws, client: Any) -> None:
     in_service(real, client, SM_LLAMA_CPP_CTX_SIZE="512")
-    assert len(servers_of(os.getpid())) == 1
+    assert len(servers()) == 1
     client.delete_endpoint(EndpointName="e1")
     real.advance(60)
-    assert servers_of(os.getpid()) == []
+    assert servers() == []
 
 
 @pytest.mark.parametrize("ending", ["leaves", "is killed"])
