@@ -7,7 +7,7 @@ follows in `adoption.py`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from drivers.base import Driver
 from drivers.errors import DriverError
@@ -46,17 +46,19 @@ class Inventory:
         every, interval_s = tuple(self._manner.rules), self._manner.sweep_every_s
         if not recorded.outputs and outputs.highest_epoch():
             needed |= set(every)
-        asked = due(self._sweeps, needed, every, clock.monotonic(), interval_s, self._settled_s(recorded))
+        asked = due(self._sweeps, needed, every, clock.monotonic(), interval_s, self._settled_s(recorded, needed))
         owned, failures = list_owned(asked, self._ports.drivers, self._store.lineage)
         sweeps = noted(self._sweeps, asked, failures, clock.monotonic())
         known = self._with_found(recorded, owned)
         # Only now: what was found and could not be written down is to be found again by the next pass.
         self._sweeps = sweeps
-        self.unlisted = unlisted(sweeps, needed, clock.now(), clock.monotonic(), self._settled_s(known))
+        self.unlisted = unlisted(sweeps, needed, clock.now(), clock.monotonic(), self._settled_s(known, needed))
         return known
 
-    def _settled_s(self, recorded: Recorded) -> Mapping[str, float]:
-        settle_s = {name: rules.capabilities.settle_s for name, rules in self._manner.rules.items()}
+    def _settled_s(self, recorded: Recorded, needed: Collection[str]) -> Mapping[str, float]:
+        rules = self._manner.rules
+        # Not only those that are swept: what a file or the record names may be on a platform that is not.
+        settle_s = {name: rules[name].capabilities.settle_s for name in {*needed, *rules}}
         clock = self._ports.clock
         return settled(recorded.deployments.values(), settle_s, clock.now(), clock.monotonic())
 

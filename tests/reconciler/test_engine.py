@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import UserDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import pytest
@@ -658,6 +659,34 @@ def test_what_the_platform_shows_already_needs_no_update_after_a_state_was_put_b
     assert world.verbs().count("update") == 1
     (record,) = world.store.load("demo").deployments.values()
     assert record.deployment.spec == TWO
+
+
+class _NeverSwept(UserDict[str, Rules]):
+    """Rules of all platforms, as of a host that was set up for none: each is asked when something names it."""
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+
+@pytest.mark.parametrize("kind", [dict, _NeverSwept])
+def test_an_older_record_makes_nothing_new_before_its_doubts_have_settled(
+    kind: Callable[..., Mapping[str, Rules]],
+) -> None:
+    world = World(llm=SMALL)
+    world.passes()
+    before = world.store.snapshot()
+    world.commit(llm=LARGE)
+    world.passes()
+    world.store.rewind(before)
+    world.crash()
+    world.start(rules=kind(fake=Rules(capabilities=FakeDriver.capabilities, bake_s=60.0, removal_grace_s=120.0)))
+    world.commit(llm=LARGE, more=SMALL)
+    for _ in range(int(FakeDriver.capabilities.settle_s) - 5):
+        world.engine.run_once()
+        assert "more" not in world.live
+        world.later(1)
+    world.passes(3000)
+    assert sorted(world.live) == ["llm", "more"]
 
 
 def test_what_is_found_and_wanted_by_nobody_is_kept_until_somebody_says_otherwise() -> None:
