@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from drivers.errors import Ambiguous, Denied, DriverError, Exhausted, Rejected, Unavailable
 
@@ -138,10 +137,3 @@ def _is_foreign(error: Exception) -> bool:
 
 def _plain(text: str) -> str:
     return "".join(character if character.isprintable() else " " for character in text)[:600]
-
-
-def response_metadata(error: Exception) -> dict[str, Any]:
-    """Status and request id of an error response, for a support case."""
-    response = getattr(error, "response", None)
-    found = response.get("ResponseMetadata", {}) if isinstance(response, dict) else {}
-    return dict(found)

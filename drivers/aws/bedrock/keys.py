@@ -7,12 +7,11 @@ docs.aws.amazon.com/bedrock/latest/userguide/api-keys.html.
 
 from __future__ import annotations
 
-import os
-import secrets
 from pathlib import Path
 
 from drivers.aws.clients import Clients
 from drivers.aws.errors import code_of, edge
+from drivers.aws.keyfile import write_key
 from drivers.aws.place import Place
 from drivers.aws.settings import AwsSettings
 from drivers.base import Deployment, ModelSpec
@@ -36,12 +35,12 @@ class Keys:
         """The file with the key in its first line, made if it is not there. Raises Denied where AWS has no such key."""
         path = self._path(deployment)
         if not path.exists():
-            _write(path, self._stored(deployment, place))
+            write_key(path, self._stored(deployment, place))
         return path
 
     def renew(self, deployment: Deployment, place: Place) -> None:
         """The file as AWS has the key now."""
-        _write(self._path(deployment), self._stored(deployment, place))
+        write_key(self._path(deployment), self._stored(deployment, place))
 
     def forget(self, deployment: Deployment) -> None:
         self._path(deployment).unlink(missing_ok=True)
@@ -60,13 +59,3 @@ class Keys:
                     raise Denied(f"there is no parameter {name}, which the settings name as a key") from error
                 raise
         return str(found["Parameter"]["Value"]).strip()
-
-
-def _write(path: Path, key: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    draft = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as out:
-        out.write(f"{key}\n")
-        out.flush()
-        os.fsync(out.fileno())
-    draft.replace(path)

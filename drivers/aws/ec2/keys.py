@@ -7,7 +7,6 @@ parameter when it was lost.
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 from drivers.aws.ec2 import names
 from drivers.aws.ec2.parameters import create_parameter, delete_parameter, parameter, parameters_below
 from drivers.aws.ec2.platform import Platform
+from drivers.aws.keyfile import write_key
 from drivers.aws.settings import AwsSettings
 from drivers.aws.tags import as_list, tags_of
 from drivers.base import Deployment
@@ -95,13 +95,5 @@ class Keys:
             return None
 
     def _write(self, deployment: Deployment, key: str) -> None:
-        if self._local(deployment) == key:
-            return
-        file = self.file(deployment)
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        draft = file.with_name(f"{file.name}.{os.getpid()}.{secrets.token_hex(4)}")
-        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as out:
-            out.write(f"{key}\n")
-            out.flush()
-            os.fsync(out.fileno())
-        draft.replace(file)
+        if self._local(deployment) != key:
+            write_key(self.file(deployment), key)
