@@ -7,13 +7,15 @@ a lock is around it. The SDK is imported when the first client is wanted.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from threading import Lock
 from typing import Any, NamedTuple
 
 from drivers.aws.errors import edge
 from drivers.aws.place import ACCOUNT, Place
 from drivers.aws.settings import AwsSettings
-from drivers.base import Deployment
+from drivers.aws.tokens import left_s, mint
+from drivers.base import Deployment, Token
 from drivers.errors import Denied
 
 CONNECT_S, READ_S = 3.0, 8.0
@@ -57,10 +59,18 @@ class Clients:
     def credentials(self, place: Place) -> Any:
         """Credentials as they are now, for what is signed offline."""
         with self._lock, edge("reading AWS credentials"):
-            found = self._session(place).get_credentials()
-            if found is None:
-                raise Denied("no AWS credentials were found: set them up as for the AWS command line")
-            return found.get_frozen_credentials()
+            return self._credentials(place).get_frozen_credentials()
+
+    def token(self, place: Place, service: str, longest_s: int, now: datetime) -> Token:
+        """A bearer token for the OpenAI-compatible URLs of `sagemaker` or `bedrock`, made offline. It ends with the
+        credentials it is made from, after `longest_s` at most."""
+        with self._lock, edge("reading AWS credentials"):
+            found = self._credentials(place)
+            found.get_frozen_credentials()  # renews those that are about to end
+            # In this order: should somebody renew them meanwhile, the token is good for longer than we say.
+            good_s = left_s(found, longest_s)
+            text = mint(found.get_frozen_credentials(), service, self._region(place), expires_s=max(1, good_s))
+        return Token(text, now + timedelta(seconds=good_s))
 
     def account(self, place: Place) -> str:
         """The account (12 digits) that the credentials belong to, asked once per process."""
@@ -118,6 +128,13 @@ class Clients:
                 "in a file says where one model goes, and not where to look for what is ours"
             )
         return str(found)
+
+    def _credentials(self, place: Place) -> Any:
+        """Credentials that renew themselves where they can."""
+        found = self._session(place).get_credentials()
+        if found is None:
+            raise Denied("no AWS credentials were found: set them up as for the AWS command line")
+        return found
 
     def _session(self, place: Place) -> Any:
         key = Place(None, place.profile)

@@ -9,6 +9,7 @@ github.com/aws/aws-bedrock-token-generator-python.
 from __future__ import annotations
 
 import base64
+from bisect import bisect_left
 from typing import Any, NamedTuple
 
 LONGEST_S = 12 * 3600
@@ -23,6 +24,19 @@ RECIPES = {
     "sagemaker": _Recipe("sagemaker.amazonaws.com", "sagemaker-api-key-"),
     "bedrock": _Recipe("bedrock.amazonaws.com", "bedrock-api-key-"),
 }
+
+
+def left_s(credentials: Any, most_s: int) -> int:
+    """Whole seconds that credentials are still good for, of `most_s` that somebody wants them for.
+
+    `credentials` are botocore's, not frozen. Those of an assumed role, of a single sign-on or of a machine know their
+    end; of others nothing is known, and they count as good for long enough.
+    """
+    ends_within = getattr(credentials, "refresh_needed", None)
+    if ends_within is None:
+        return most_s
+    # The end itself is not public; whether it comes within so many seconds is.
+    return max(0, bisect_left(range(most_s + 1), True, key=lambda seconds: bool(ends_within(refresh_in=seconds))) - 1)
 
 
 def mint(credentials: Any, service: str, region: str, *, expires_s: int = 3600) -> str:

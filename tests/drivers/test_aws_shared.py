@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import base64
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
+from botocore.credentials import Credentials, RefreshableCredentials
 from botocore.exceptions import ClientError, EndpointConnectionError, SSLError
 
 from drivers.aws.bedrock import answering
 from drivers.aws.check import check, is_allowed_image, refuse
+from drivers.aws.clients import Clients
 from drivers.aws.errors import edge
+from drivers.aws.place import Place
 from drivers.aws.sagemaker import looking
 from drivers.aws.settings import AwsSettings
 from drivers.aws.tags import deployment_from, tags_of
@@ -105,3 +111,47 @@ def test_a_look_at_many_ends_in_time_also_where_its_last_model_is_silent() -> No
     silent_s = AwsSettings(key_root=Path("/nonexistent")).answer_timeout_s
     assert looking.ENOUGH_S + silent_s < A_METHOD_S
     assert answering.BUDGET_S + answering._LONGEST_S < A_METHOD_S
+
+
+NOW = datetime(2026, 5, 4, tzinfo=UTC)
+
+
+class Session:
+    """A session of the SDK that has credentials and nothing else."""
+
+    def __init__(self, credentials: Any) -> None:
+        self.get_credentials = lambda: credentials
+
+
+def lent(left_s: float, *, renewed_s: float = 3600.0) -> RefreshableCredentials:
+    """Credentials that end so soon; AWS lends new ones for `renewed_s`."""
+
+    def renewed() -> dict[str, str]:
+        ends = NOW + timedelta(seconds=renewed_s)
+        return {"access_key": "AKIANEW", "secret_key": "s", "token": "t", "expiry_time": ends.isoformat()}
+
+    ends = NOW + timedelta(seconds=left_s)
+    return RefreshableCredentials("AKIAOLD", "s", "t", ends, renewed, "test", time_fetcher=lambda: NOW)
+
+
+@pytest.mark.parametrize(
+    ("credentials", "good_s", "key"),
+    [
+        (Credentials("AKIAUSER", "s"), 3600, "AKIAUSER"),
+        (lent(7200), 3600, "AKIAOLD"),
+        (lent(1000.5), 1000, "AKIAOLD"),
+        (lent(60, renewed_s=1800), 1800, "AKIANEW"),
+    ],
+    ids=["a user's", "a role's", "that end soon", "that are renewed"],
+)
+@pytest.mark.parametrize("service", ["bedrock", "sagemaker"])
+def test_a_token_ends_with_the_credentials_that_it_is_made_from(
+    credentials: Credentials, good_s: int, key: str, service: str
+) -> None:
+    clients = Clients(AwsSettings(key_root=Path("/nonexistent")))
+    clients._sessions[Place(None, None)] = Session(credentials)
+    made = clients.token(Place("us-west-2", None), service, 3600, NOW)
+    assert made.expires_at == NOW + timedelta(seconds=good_s)
+    said = parse_qs(base64.b64decode(made.text.removeprefix(f"{service}-api-key-")).decode().partition("?")[2])
+    assert said["X-Amz-Expires"] == [str(good_s)]
+    assert said["X-Amz-Credential"][0].startswith(f"{key}/")

@@ -11,7 +11,6 @@ from drivers.aws.bedrock.wish import API, MANTLE
 from drivers.aws.clients import Clients
 from drivers.aws.place import Place
 from drivers.aws.settings import AwsSettings
-from drivers.aws.tokens import mint
 from drivers.base import Auth, Deployment, Endpoint
 from drivers.errors import Denied, Rejected, Unavailable
 
@@ -58,15 +57,11 @@ class Answering:
         """The ids that the URL itself lists."""
         return probe.models(self.url(deployment, place), key=self._bearer(deployment, place))
 
-    def token(self, place: Place, expires_s: int) -> str:
-        """A bearer token for all of Bedrock in a place."""
-        return mint(self._clients.credentials(place), "bedrock", self._clients.region(place), expires_s=expires_s)
-
     def _bearer(self, deployment: Deployment, place: Place) -> str:
         """What a client would send."""
         if wants_key(deployment.spec):
             return self._keys.file(deployment, place).read_text(encoding="utf-8").strip()
-        return self.token(place, TOKEN_S)
+        return self._clients.token(place, "bedrock", TOKEN_S, self._clock()).text
 
     def url(self, deployment: Deployment, place: Place) -> str:
         """The base URL: of bedrock-runtime, or of bedrock-mantle where the file asks for it."""

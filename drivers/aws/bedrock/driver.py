@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from drivers.aws import check
 from drivers.aws.bedrock import access
@@ -181,7 +181,7 @@ class BedrockDriver:
 
     def token(self, deployment: Deployment) -> Token:
         place = place_of(deployment, self._settings)
-        return Token(self._answering().token(place, TOKEN_S), self._clock() + timedelta(seconds=TOKEN_S))
+        return self._clients.token(place, "bedrock", TOKEN_S, self._clock())
 
     # -- the surroundings ----------------------------------------------------------------------------------------------
 

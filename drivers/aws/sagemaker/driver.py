@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 
 from drivers.aws import check
@@ -25,7 +25,6 @@ from drivers.aws.sagemaker.phases import TRIED, Standing
 from drivers.aws.sagemaker.scaling import Scaler
 from drivers.aws.settings import AwsSettings
 from drivers.aws.tags import is_ours
-from drivers.aws.tokens import mint
 from drivers.base import Capabilities, Deployment, Finding, Look, ModelSpec, Observation, Phase, Token
 from drivers.errors import DriverError, Taken
 
@@ -176,8 +175,7 @@ class SageMakerDriver:
     def token(self, deployment: Deployment) -> Token:
         """A token for the endpoint's URL, made here from the credentials; nothing is asked."""
         place = place_of(deployment, self._settings)
-        text = mint(self._clients.credentials(place), "sagemaker", self._clients.region(place), expires_s=TOKEN_S)
-        return Token(text, self._clock() + timedelta(seconds=TOKEN_S))
+        return self._clients.token(place, "sagemaker", TOKEN_S, self._clock())
 
     def _complete(self, deployment: Deployment, place: Place, api: Api, seen: Seen) -> Observation:
         component = api.component(deployment.name)
