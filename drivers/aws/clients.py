@@ -6,11 +6,13 @@ a lock is around it. The SDK is imported when the first client is wanted.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from threading import Lock
 from typing import Any, NamedTuple
 
+from drivers.aws import patience
 from drivers.aws.errors import edge
 from drivers.aws.place import ACCOUNT, Place
 from drivers.aws.settings import AwsSettings
@@ -18,10 +20,9 @@ from drivers.aws.tokens import left_s, mint
 from drivers.base import Deployment, Token
 from drivers.errors import Denied
 
-CONNECT_S, READ_S = 3.0, 8.0
-"""A call may take 30 s with all its repetitions, and the lease that guards it is not much longer."""
 READS = 3
-"""Attempts of a call that changes nothing. What changes something is sent once: the reconciler looks and decides."""
+"""Attempts of a call that changes nothing, as far as the time of a method goes (`patience`). What changes something is
+sent once: the reconciler looks and decides."""
 
 
 class Client(NamedTuple):
@@ -34,10 +35,12 @@ class Client(NamedTuple):
 
 
 class Clients:
-    """`place` to clients. Raises Denied where there is no SDK, no region, no such profile, or another account."""
+    """`place` to clients. Raises Denied where there is no SDK, no region, no such profile, or another account.
 
-    def __init__(self, settings: AwsSettings) -> None:
-        self._settings = settings
+    `clock` is monotonic, in seconds: the time of the drivers' methods is taken by it."""
+
+    def __init__(self, settings: AwsSettings, clock: Callable[[], float] = time.monotonic) -> None:
+        self._settings, self.clock = settings, clock
         self._sessions: dict[Place, Any] = {}
         self._made: dict[tuple[Place, str], Client] = {}
         self._accounts: dict[str | None, str] = {}
@@ -104,19 +107,10 @@ class Clients:
                 )
 
     def _make(self, place: Place, service: str) -> Client:
-        from botocore.config import Config
-
         region, session = self._region(place), self._session(place)
 
         def made(attempts: int) -> Any:
-            config = Config(
-                retries={"mode": "standard", "total_max_attempts": attempts},
-                connect_timeout=CONNECT_S,
-                read_timeout=READ_S,
-                max_pool_connections=16,
-                user_agent_extra="compose-model-reconciler",
-            )
-            return session.create_client(service, region_name=region, config=config)
+            return session.create_client(service, region_name=region, config=_config(attempts))
 
         return Client(made(READS), made(1), region)
 
@@ -144,5 +138,21 @@ class Clients:
             except ImportError as missing:
                 raise Denied("the AWS SDK is not installed: pip install 'compose-model-reconciler[aws]'") from missing
             # botocore's own session: boto3 adds resources and transfers that nothing here needs, and their start-up.
-            self._sessions[key] = botocore.session.Session(profile=place.profile)
+            session = botocore.session.Session(profile=place.profile)
+            # For the clients, too, that the session makes by itself, to get credentials.
+            session.register("before-send", patience.before_send)
+            session.set_default_client_config(_config(1))
+            self._sessions[key] = session
         return self._sessions[key]
+
+
+def _config(attempts: int) -> Any:
+    from botocore.config import Config
+
+    return Config(
+        retries={"mode": "standard", "total_max_attempts": attempts},
+        connect_timeout=patience.CONNECT_S,
+        read_timeout=patience.READ_S,
+        max_pool_connections=16,
+        user_agent_extra="compose-model-reconciler",
+    )

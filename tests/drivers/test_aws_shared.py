@@ -1,4 +1,4 @@
-"""What AWS's drivers share: tags that can be read back, images of AWS's own, errors, and the time of one method."""
+"""What AWS's drivers share: tags that can be read back, images of AWS's own, errors, and tokens."""
 
 from __future__ import annotations
 
@@ -12,19 +12,15 @@ import pytest
 from botocore.credentials import Credentials, RefreshableCredentials
 from botocore.exceptions import ClientError, EndpointConnectionError, SSLError
 
-from drivers.aws.bedrock import answering
 from drivers.aws.check import check, is_allowed_image, refuse
 from drivers.aws.clients import Clients
 from drivers.aws.errors import edge
 from drivers.aws.place import Place
-from drivers.aws.sagemaker import looking
 from drivers.aws.settings import AwsSettings
 from drivers.aws.tags import deployment_from, tags_of
 from drivers.base import Handling
 from drivers.errors import Ambiguous, Denied, Exhausted, Rejected, Unavailable
 from tests import builders
-
-A_METHOD_S = 30.0
 
 
 def test_nothing_is_made_of_a_spec_that_cannot_be_read_back_from_its_tags() -> None:
@@ -105,12 +101,6 @@ def test_what_may_have_been_sent_is_ambiguous() -> None:
         raise SSLError(endpoint_url="https://api.example.org", error="wrong record")
     with pytest.raises(Unavailable), edge("creating", changes=True):
         raise EndpointConnectionError(endpoint_url="https://api.example.org")
-
-
-def test_a_look_at_many_ends_in_time_also_where_its_last_model_is_silent() -> None:
-    silent_s = AwsSettings(key_root=Path("/nonexistent")).answer_timeout_s
-    assert looking.ENOUGH_S + silent_s < A_METHOD_S
-    assert answering.BUDGET_S + answering._LONGEST_S < A_METHOD_S
 
 
 NOW = datetime(2026, 5, 4, tzinfo=UTC)

@@ -9,6 +9,7 @@ from drivers import probe
 from drivers.aws.bedrock.keys import SECRET, Keys, wants_key
 from drivers.aws.bedrock.wish import API, MANTLE
 from drivers.aws.clients import Clients
+from drivers.aws.patience import share_s
 from drivers.aws.place import Place
 from drivers.aws.settings import AwsSettings
 from drivers.base import Auth, Deployment, Endpoint
@@ -49,7 +50,7 @@ class Answering:
                 sends,
                 key=self._bearer(deployment, place),
                 prompt=prompt,
-                timeout_s=min(self._settings.answer_timeout_s, _LONGEST_S),
+                timeout_s=share_s(min(self._settings.answer_timeout_s, _LONGEST_S)),
             )
         return self._asked[key]
 

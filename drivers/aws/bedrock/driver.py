@@ -35,6 +35,7 @@ from drivers.aws.bedrock.things import ARN, Kind, Owned, State, mark
 from drivers.aws.bedrock.throughput import Throughputs
 from drivers.aws.bedrock.wish import PLATFORM, Mode, Wish, wish_of
 from drivers.aws.clients import Clients
+from drivers.aws.patience import keeps_time
 from drivers.aws.place import ACCOUNT, CREDENTIALS, REGION, Place, known_places, place_of
 from drivers.aws.settings import AwsSettings
 from drivers.aws.tags import deployment_from
@@ -45,6 +46,7 @@ TOKEN_S = 3600
 """Seconds for which a token of `token` is good, unless the credentials it is made from end before."""
 
 
+@keeps_time
 class BedrockDriver:
     """Models on Amazon Bedrock."""
 

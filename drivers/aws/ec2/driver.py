@@ -25,6 +25,7 @@ from drivers.aws.ec2.platform import Platform, of_deployment, tagged_with
 from drivers.aws.ec2.preflight import looks
 from drivers.aws.ec2.statuses import Statuses
 from drivers.aws.ec2.things import Machine, Template
+from drivers.aws.patience import carried, keeps_time
 from drivers.aws.place import Place, known_places, place_of
 from drivers.aws.settings import AwsSettings
 from drivers.aws.tags import DEPLOYMENT, LINEAGE, deployment_from
@@ -35,6 +36,7 @@ SIDE_BY_SIDE = 64
 """Health checks at a time: a machine that is silent takes two seconds."""
 
 
+@keeps_time
 class Ec2Driver:
     """The platform `aws-ec2`. `clock` gives the time for patience within one call."""
 
@@ -171,9 +173,8 @@ class Ec2Driver:
         statuses = Statuses(platform, [machine.id for those in listed.values() for machine in those])
         one = partial(self._observed_one, platform, listed, statuses)
         with ThreadPoolExecutor(max_workers=min(SIDE_BY_SIDE, len(deployments))) as pool:
-            return {
-                deployment.id: seen for deployment, seen in zip(deployments, pool.map(one, deployments), strict=True)
-            }
+            looked = pool.map(carried(one), deployments)
+            return {deployment.id: seen for deployment, seen in zip(deployments, looked, strict=True)}
 
     def _observed_one(
         self, platform: Platform, listed: Mapping[str, Sequence[Machine]], statuses: Statuses, deployment: Deployment

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from drivers import flags, probe
 from drivers.aws.ec2.userdata import PORT
+from drivers.aws.patience import share_s
 from drivers.aws.serving import is_embedding
 from drivers.aws.settings import AwsSettings
 from drivers.base import Auth, Deployment, Endpoint, Observation, Phase
@@ -39,7 +40,7 @@ def first_answer(deployment: Deployment, address: str, key: str, settings: AwsSe
         return "the address is answered by a server that does not list our model"
     if probe.continue_text(url, spec.model, timeout_s=_LIST_S).status not in (401, 403):
         return "the address is answered by a server that does not ask for our key"
-    answer = _ask(deployment, url, key, min(settings.answer_timeout_s, _ANSWER_S))
+    answer = _ask(deployment, url, key, share_s(min(settings.answer_timeout_s, _ANSWER_S)))
     if answer.status in (401, 403):
         return KEY_REFUSED
     return "" if answer.ok else f"the model does not answer yet: {answer.detail}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from drivers.aws.clients import Clients
+from drivers.aws.patience import share_s
 from drivers.aws.place import Place
 from drivers.aws.sagemaker import readiness
 from drivers.aws.sagemaker.phases import ANSWERED, Standing
@@ -38,7 +39,7 @@ class Answering:
             self._base(place),
             self._clients.credentials(place),
             self._clients.region(place),
-            self._settings.answer_timeout_s,
+            share_s(self._settings.answer_timeout_s),
         )
         if not answer.ok:
             detail = readiness.missing(answer)

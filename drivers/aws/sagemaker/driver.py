@@ -13,13 +13,13 @@ from functools import partial
 
 from drivers.aws import check
 from drivers.aws.clients import Clients
+from drivers.aws.patience import keeps_time
 from drivers.aws.place import ACCOUNT, CREDENTIALS, REGION, Place, known_places, place_of
-from drivers.aws.sagemaker import logs, names, owned, phases, pieces, preflight, removal, requests, updating
+from drivers.aws.sagemaker import logs, looking, names, owned, phases, pieces, preflight, removal, requests, updating
 from drivers.aws.sagemaker.answering import Answering
 from drivers.aws.sagemaker.api import Api
 from drivers.aws.sagemaker.facts import Component, Seen
 from drivers.aws.sagemaker.ground import ground
-from drivers.aws.sagemaker.looking import Looking
 from drivers.aws.sagemaker.options import PLATFORM, is_elastic
 from drivers.aws.sagemaker.phases import TRIED, Standing
 from drivers.aws.sagemaker.scaling import Scaler
@@ -32,6 +32,7 @@ TOKEN_S = 3600
 """How long a client's token is good for, in seconds; it ends earlier where the credentials do."""
 
 
+@keeps_time
 class SageMakerDriver:
     """The platform `aws-sagemaker`."""
 
@@ -55,7 +56,7 @@ class SageMakerDriver:
 
     def __init__(self, *, settings: AwsSettings, clients: Clients, clock: Callable[[], datetime]) -> None:
         self._settings, self._clients, self._clock = settings, clients, clock
-        self._looking, self._answering = Looking(clock), Answering(settings, clients)
+        self._answering = Answering(settings, clients)
 
     def check(self, spec: ModelSpec) -> tuple[Finding, ...]:
         """See `Driver.check`."""
@@ -80,7 +81,7 @@ class SageMakerDriver:
                 seen[deployment.id] = Observation(phase=Phase.UNKNOWN, detail=str(trouble))
         for place, own in by_place.items():
             try:
-                seen |= self._looking.many(self._api(place), own, self.observe, self._answer)
+                seen |= looking.many(self._api(place), own, self.observe, self._answer)
             except DriverError as trouble:
                 seen |= {one.id: Observation(phase=Phase.UNKNOWN, detail=str(trouble)) for one in own}
         return seen

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
 
+from drivers.aws import patience
 from drivers.aws.sagemaker import phases
 from drivers.aws.sagemaker.api import Api
 from drivers.aws.sagemaker.facts import Component, Seen
@@ -22,53 +22,42 @@ from drivers.errors import DriverError
 FEW = 4
 """So many are asked for by name at once: the index would be no cheaper, and is less fresh."""
 AT_ONCE = 8
-ENOUGH_S = 8.0
-"""Seconds after which no further look is begun: a method has thirty, and a model that is asked has twenty of them."""
 
 
-class Looking:
-    """Looks at many deployments of one place."""
+def many(
+    api: Api,
+    deployments: Sequence[Deployment],
+    observe: Callable[[Deployment], Observation],
+    answer: Callable[[Deployment, Standing], Observation],
+) -> Mapping[str, Observation]:
+    """An observation for each. `observe` looks at one by name, `answer` makes an observation of a standing."""
+    settled = {} if len(deployments) <= FEW else _by_index(api, deployments)
 
-    def __init__(self, clock: Callable[[], datetime]) -> None:
-        self._clock = clock
+    def look(deployment: Deployment) -> Observation:
+        try:
+            if deployment.id in settled:
+                return answer(deployment, settled[deployment.id])
+            return observe(deployment)
+        except DriverError as error:
+            return Observation(phase=Phase.UNKNOWN, detail=str(error))
 
-    def many(
-        self,
-        api: Api,
-        deployments: Sequence[Deployment],
-        observe: Callable[[Deployment], Observation],
-        answer: Callable[[Deployment, Standing], Observation],
-    ) -> Mapping[str, Observation]:
-        """An observation for each. `observe` looks at one by name, `answer` makes an observation of a standing."""
-        began = self._clock()
-        settled = {} if len(deployments) <= FEW else self._by_index(api, deployments)
+    if len(deployments) == 1:
+        return {deployments[0].id: look(deployments[0])}
+    with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
+        seen = pool.map(patience.carried(look), deployments)
+        return {deployment.id: one for deployment, one in zip(deployments, seen, strict=True)}
 
-        def look(deployment: Deployment) -> Observation:
-            try:
-                if deployment.id in settled:
-                    return answer(deployment, settled[deployment.id])
-                if (self._clock() - began).total_seconds() > ENOUGH_S:
-                    return Observation(phase=Phase.UNKNOWN, detail="AWS answers slowly: it was not asked this time")
-                return observe(deployment)
-            except DriverError as error:
-                return Observation(phase=Phase.UNKNOWN, detail=str(error))
 
-        if len(deployments) == 1:
-            return {deployments[0].id: look(deployments[0])}
-        with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
-            seen = pool.map(look, deployments)
-            return {deployment.id: one for deployment, one in zip(deployments, seen, strict=True)}
-
-    def _by_index(self, api: Api, deployments: Sequence[Deployment]) -> Mapping[str, Standing]:
-        found: dict[str, Seen] = {}
-        for lineage in dict.fromkeys(deployment.lineage for deployment in deployments):
-            found |= api.search(lineage)
-        elastic = any(is_elastic(deployment.spec) for deployment in deployments)
-        components = api.components() if elastic else {}
-        standings = {
-            deployment.id: standing(deployment, found.get(deployment.name), components) for deployment in deployments
-        }
-        return {id: about for id, about in standings.items() if about is not None}
+def _by_index(api: Api, deployments: Sequence[Deployment]) -> Mapping[str, Standing]:
+    found: dict[str, Seen] = {}
+    for lineage in dict.fromkeys(deployment.lineage for deployment in deployments):
+        found |= api.search(lineage)
+    elastic = any(is_elastic(deployment.spec) for deployment in deployments)
+    components = api.components() if elastic else {}
+    standings = {
+        deployment.id: standing(deployment, found.get(deployment.name), components) for deployment in deployments
+    }
+    return {id: about for id, about in standings.items() if about is not None}
 
 
 def standing(deployment: Deployment, seen: Seen | None, components: Mapping[str, Component]) -> Standing | None:
