@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,3 +38,15 @@ def aws_clients(running_aws: LocalAws, tmp_path_factory: pytest.TempPathFactory)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(clients, "READS", 1)
         yield clients.Clients(AwsSettings(key_root=tmp_path_factory.mktemp("keys")))
+
+
+@pytest.fixture
+def localhost_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names that end in `.localhost` are this machine, as RFC 6761 says and not every C library does."""
+    look_up = socket.getaddrinfo
+
+    def found(host: Any, *rest: Any, **named: Any) -> Any:
+        is_here = isinstance(host, str) and host.endswith(".localhost")
+        return look_up("127.0.0.1" if is_here else host, *rest, **named)
+
+    monkeypatch.setattr(socket, "getaddrinfo", found)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from urllib.parse import urlsplit
 
 from drivers import probe
+from drivers.aws.bedrock import doors
+from drivers.aws.bedrock.doors import Door
 from drivers.aws.bedrock.keys import SECRET, Keys, wants_key
 from drivers.aws.bedrock.wish import API, MANTLE
 from drivers.aws.clients import Clients
+from drivers.aws.errors import edge
 from drivers.aws.patience import share_s
 from drivers.aws.place import Place
 from drivers.aws.settings import AwsSettings
@@ -20,6 +24,8 @@ LOOK_S, TOKEN_S = 15.0, 300
 BUDGET_S = 9.0
 """For how long one look at many deployments begins new tries: all of it has thirty seconds, and the last try 18."""
 _LONGEST_S = 18.0
+VIA = "via"
+"""The key of the handle for the name of the interface endpoint that clients were pointed to."""
 
 
 class Answering:
@@ -29,6 +35,7 @@ class Answering:
         self._settings, self._clients, self._clock = settings, clients, clock
         self._keys, self._began = Keys(settings, clients), clock()
         self._asked: dict[tuple[Place, str, str, str, str], probe.Answer] = {}
+        self._doors: dict[tuple[Place, str], list[doors.Row]] = {}
 
     def endpoint(self, deployment: Deployment, place: Place, sends: str) -> Endpoint:
         """Where clients reach the model."""
@@ -64,15 +71,47 @@ class Answering:
             return self._keys.file(deployment, place).read_text(encoding="utf-8").strip()
         return self._clients.token(place, "bedrock", TOKEN_S, self._clock()).text
 
+    def door(self, deployment: Deployment, place: Place) -> Door:
+        """Where requests enter AWS: the endpoint that the deployment was given, else one as the file asks for. Raises
+        Denied where there is none."""
+        if not doors.is_private(deployment.spec):
+            return Door()
+        service = "bedrock-mantle" if _is_mantle(deployment) else "bedrock-runtime"
+        asked = doors.wanted(deployment.spec, self._settings, service, self._clients.region(place))
+        rows = self._endpoints(place, asked.service)
+        remembered = deployment.handle.get(VIA)
+        return doors.again(rows, remembered) if remembered else doors.chosen(rows, asked)
+
+    def _endpoints(self, place: Place, service: str) -> list[doors.Row]:
+        """All interface endpoints of a service that the account has there, listed once."""
+        key = (place, service)
+        if key not in self._doors:
+            with edge(f"looking for an interface endpoint of {service}"):
+                pages = self._clients(place, "ec2").reads.get_paginator("describe_vpc_endpoints")
+                found = pages.paginate(Filters=[{"Name": "service-name", "Values": [service]}])
+                self._doors[key] = [row for page in found for row in page["VpcEndpoints"]]
+        return self._doors[key]
+
     def url(self, deployment: Deployment, place: Place) -> str:
         """The base URL: of bedrock-runtime, or of bedrock-mantle where the file asks for it."""
         client = self._clients(place, "bedrock-runtime")
-        return base_url(client.reads.meta.endpoint_url, client.region, deployment.spec.options.get(API) == MANTLE)
+        via = deployment.handle.get(VIA) if doors.is_private(deployment.spec) else ""
+        host = self.door(deployment, place).host if via is None else via
+        return base_url(client.reads.meta.endpoint_url, client.region, _is_mantle(deployment), host)
 
 
-def base_url(runtime: str, region: str, mantle: bool) -> str:
-    """From the SDK's own address of bedrock-runtime, which also knows of other partitions and of overrides."""
+def _is_mantle(deployment: Deployment) -> bool:
+    return deployment.spec.options.get(API) == MANTLE
+
+
+def base_url(runtime: str, region: str, mantle: bool, via: str = "") -> str:
+    """From the SDK's own address of bedrock-runtime, which also knows of other partitions and of overrides. `via` is
+    the name of an interface endpoint, which takes the host's place."""
     runtime = runtime.rstrip("/")
+    if via:
+        parts = urlsplit(runtime)
+        port = f":{parts.port}" if parts.port else ""
+        return f"{parts.scheme}://{via}{port}/{'' if mantle else 'openai/'}v1/"
     if not mantle:
         return f"{runtime}/openai/v1/"
     if runtime == f"https://bedrock-runtime.{region}.amazonaws.com":

@@ -102,6 +102,7 @@ class BedrockDriver:
     def create(self, deployment: Deployment) -> Observation:
         view, mode = self._prepared(deployment), mode_remembered(deployment)
         kind = self._kinds.get(mode)
+        view.answering.door(deployment, view.place)  # nothing is made that nobody could reach
         if kind is not None:
             found = self._made(kind, view)
         elif deployment.handle.get(CREATED) == YES:

@@ -7,10 +7,12 @@ lives, the id that clients send, and whether that id has answered: READY costs o
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
-from drivers.aws.bedrock.answering import LOOK_S, Answering
+from drivers.aws.bedrock.answering import LOOK_S, VIA, Answering
+from drivers.aws.bedrock.doors import Door
 from drivers.aws.bedrock.geography import end_of, notice_of
 from drivers.aws.bedrock.imports import REMOVED
 from drivers.aws.bedrock.shelf import Shelf
@@ -26,7 +28,10 @@ NOT_ASKED = Answer(False, "the model has not been asked yet")
 _STARTING_S = 30.0
 _NEVER = frozenset({400, 404})
 """What the URL answers for a model that it does not serve: not every model of AWS's speaks its OpenAI-compatible API,
-and no list says which (docs.aws.amazon.com/bedrock/latest/userguide/models-api-compatibility.html does, for people)."""
+and no list says which (docs.aws.amazon.com/bedrock/latest/userguide/models-api-compatibility.html does, for people).
+Of something that was only just made, the same may mean that it is not known everywhere yet."""
+UNSERVED = ("is not supported on this API", "isn't supported on this route", "does not support the")
+"""AWS's words for a model that its URL does not serve, whatever it is asked for under."""
 
 
 class View(NamedTuple):
@@ -84,8 +89,7 @@ def _own(view: View, mode: Mode, seen: Seen) -> Observation:
     handle = {**base(view, mode), CREATED: YES, ARN: seen.arn}
     if seen.model:
         handle[MODEL] = seen.model
-    if ANSWERED in view.deployment.handle:
-        handle[ANSWERED] = view.deployment.handle[ANSWERED]
+    handle |= {key: view.deployment.handle[key] for key in (ANSWERED, VIA) if key in view.deployment.handle}
     if seen.state is State.STARTING:
         return Observation(phase=Phase.CREATING, detail=seen.detail, handle=handle, look_again_s=_STARTING_S)
     if seen.state is not State.ACTIVE:
@@ -96,20 +100,20 @@ def _own(view: View, mode: Mode, seen: Seen) -> Observation:
 
 def _served(view: View, handle: Mapping[str, str], sends: str) -> Observation:
     """What a model is like that should answer under an id."""
-    handle = {**handle, SENDS: sends}
-    answered = handle.get(ANSWERED) == sends
+    door = view.answering.door(view.deployment, view.place)
+    answered = handle.get(ANSWERED) == sends and view.deployment.handle.get(VIA, "") == door.host
+    handle = {**handle, SENDS: sends} | ({VIA: door.host} if door.host else {})
+    view = view._replace(deployment=replace(view.deployment, handle=handle))
     endpoint = _endpoint(view, sends) if answered else None
-    ended, unlisted = _trouble(view, handle, sends)
-    if ended or (unlisted and not answered):
-        return Observation(phase=Phase.FAILED, detail=ended or unlisted, handle=handle, endpoint=endpoint)
-    if unlisted:
-        return Observation(phase=Phase.DEGRADED, detail=unlisted, handle=handle, endpoint=endpoint)
+    ended, lost = _trouble(view, handle, sends)
+    lost = lost or door.missing
+    if ended or (lost and not answered):
+        return Observation(phase=Phase.FAILED, detail=ended or lost, handle=handle, endpoint=endpoint)
+    if lost:
+        return Observation(phase=Phase.DEGRADED, detail=lost, handle=handle, endpoint=endpoint)
     answer = Answer(True) if answered else _ask(view, sends)
-    if handle[MODE] == Mode.ON_DEMAND.value and answer.status in _NEVER:
-        return Observation(phase=Phase.FAILED, detail=f"AWS does not serve it there: {answer.detail}", handle=handle)
     if not answer.ok:
-        soon_s = 1.0 if answer is NOT_ASKED else LOOK_S
-        return Observation(phase=Phase.CREATING, detail=answer.detail, handle=handle, look_again_s=soon_s)
+        return _unanswered(answer, handle, door)
     model = view.shelf.models.get(handle.get(MODEL, "")) if _is_listed(view, handle) else None
     return Observation(
         phase=Phase.READY,
@@ -117,6 +121,19 @@ def _served(view: View, handle: Mapping[str, str], sends: str) -> Observation:
         endpoint=endpoint or _endpoint(view, sends),
         handle={**handle, ANSWERED: sends},
     )
+
+
+def _unanswered(answer: Answer, handle: Mapping[str, str], door: Door) -> Observation:
+    """Whether it may still come to answer."""
+    if answer is NOT_ASKED:
+        return Observation(phase=Phase.CREATING, detail=answer.detail, handle=handle, look_again_s=1.0)
+    is_unknown = handle[MODE] == Mode.ON_DEMAND.value and answer.status in _NEVER
+    if is_unknown or any(words in answer.detail for words in UNSERVED):
+        return Observation(phase=Phase.FAILED, detail=f"AWS does not serve it there: {answer.detail}", handle=handle)
+    detail = answer.detail
+    if door.host and answer.status is None:
+        detail += f"; it was asked through {door.host}, which can be reached from its own network only"
+    return Observation(phase=Phase.CREATING, detail=detail, handle=handle, look_again_s=LOOK_S)
 
 
 def _trouble(view: View, handle: Mapping[str, str], sends: str) -> tuple[str, str]:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
+from drivers.aws.bedrock.doors import PLACES, PUBLIC, is_private
 from drivers.aws.bedrock.geography import RESIDENCY, geography
 from drivers.aws.bedrock.keys import SECRET
 from drivers.aws.bedrock.wish import API, MANTLE, Mode, Unfit, Wish, wish_of
@@ -30,8 +31,12 @@ IMPLEMENTED = frozenset(
         "cloud.model-id",
         "cloud.model-source",
         "cloud.name",
+        "cloud.network",
+        "cloud.public-ip",
         "cloud.region",
         "cloud.role",
+        "cloud.security-groups",
+        "cloud.subnets",
         "cloud.tags",
         "cloud.throughput",
     }
@@ -41,6 +46,15 @@ _MEANINGLESS: Mapping[str, str] = MappingProxyType(
     {
         "cloud.health-path": "there is no server of one's own to ask; ready means that a real completion was answered",
         "cloud.accept-eula": "a model's terms are accepted once per account, by its owner, in the Bedrock console",
+    }
+)
+_DOOR = "requests go through an interface endpoint of AWS PrivateLink"
+_THROUGH: Mapping[str, str] = MappingProxyType(
+    {
+        "cloud.network": f"{_DOOR} in this network; one that is there, none is made",
+        "cloud.subnets": f"{_DOOR} with an address in each of them; one that is there, none is made",
+        "cloud.security-groups": f"{_DOOR} with all of them; one that is there, none is made",
+        "cloud.public-ip": f"{_DOOR}; one that is there, none is made",
     }
 )
 _IMPORT_ONLY = ("cloud.role", "cloud.kms-key")
@@ -58,6 +72,7 @@ def findings(spec: ModelSpec, settings: AwsSettings) -> Iterator[Finding]:
     for key, detail in _MEANINGLESS.items():
         if key in spec.options:
             yield Finding(key, Handling.IGNORED, detail)
+    yield from _access(spec)
     yield from _refused(spec)
 
 
@@ -109,6 +124,19 @@ def _residency(residency: str, region: str | None) -> Finding:
         return Finding(RESIDENCY, Handling.HONOURED)
     words = "through this profile" if residency.startswith("arn:") else _answered(residency)
     return Finding(RESIDENCY, Handling.TRANSLATED, words)
+
+
+def _access(spec: ModelSpec) -> Iterator[Finding]:
+    """How requests get into AWS: by its public address, or by an endpoint that the operator has."""
+    named = [key for key in PLACES if key in spec.options]
+    if PUBLIC in spec.options and not is_private(spec):
+        if named:
+            yield Finding(PUBLIC, Handling.REJECTED, f"contradicts {', '.join(named)}: leave one or the other out")
+        else:
+            yield Finding(PUBLIC, Handling.TRANSLATED, "requests go to AWS's public address, with a token or key")
+        return
+    for key in (*named, *((PUBLIC,) if PUBLIC in spec.options else ())):
+        yield Finding(key, Handling.TRANSLATED, _THROUGH[key])
 
 
 def _refused(spec: ModelSpec) -> Iterator[Finding]:

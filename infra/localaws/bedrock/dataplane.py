@@ -10,11 +10,12 @@ import json
 from dataclasses import replace
 from typing import Any
 
+from infra.localaws.bedrock import endpoints
 from infra.localaws.bedrock.account import World
 from infra.localaws.bedrock.catalogue import MANTLE, Model
 from infra.localaws.containers import Container
 from infra.localaws.errors import AwsError
-from infra.localaws.http import Answer, Request
+from infra.localaws.http import Answer, Dropped, Request
 from infra.localaws.tokens import region_of
 
 RUNTIME_PATH, MANTLE_PATH = "/openai/v1/", "/v1/"
@@ -31,12 +32,18 @@ class Refused(Exception):
 
 
 def answer(world: World, request: Request) -> Answer | None:
-    """What these URLs answer; None where the request is for another one."""
+    """What these URLs answer; None where the request is for another one. Raises Dropped where it came in by a name that
+    leads nowhere."""
     base = next((path for path in (RUNTIME_PATH, MANTLE_PATH) if request.path.startswith(path)), None)
     if base is None:
         return None
     try:
-        return _route(world, request, _region(world, request), base)
+        region = _region(world, request)
+        service = "bedrock-mantle" if base == MANTLE_PATH else "bedrock-runtime"
+        with world.around.lock:
+            if not endpoints.leads_here(world.around.moto, request.headers.get("host", ""), region, service):
+                raise Dropped
+        return _route(world, request, region, base)
     except AwsError as error:
         return _error(error.status, error.message, "authentication_error")
     except Refused as error:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 
-from infra.localaws.bedrock import dataplane, foundation, imports, profiles, tagging, throughput
+from infra.localaws.bedrock import dataplane, endpoints, foundation, imports, profiles, tagging, throughput
 from infra.localaws.bedrock.account import World
 from infra.localaws.bedrock.catalogue import GRANTED, MODELS
 from infra.localaws.http import Answer, Request
@@ -20,6 +20,7 @@ class Bedrock(Overlay):
     def __init__(self, around: Surroundings) -> None:
         super().__init__(around)
         self.world = World(around)
+        endpoints.install()
 
     def operations(self) -> Mapping[tuple[str, str], Operation]:
         parts = (foundation, profiles, throughput, imports, tagging)
