@@ -94,6 +94,17 @@ def test_a_model_that_the_url_does_not_serve_has_failed_and_not_only_not_answere
     assert "is not supported on this API" in seen.detail
 
 
+def test_a_profile_of_a_model_that_the_url_does_not_serve_is_not_waited_for(make: Make) -> None:
+    """Of something new, an HTTP 400 may pass; of AWS's words that it does not serve the model, it does not."""
+    bedrocks = make(Mode.PROFILE)
+    deployment = bedrocks.deployment(model_id="deepseek.r1-v1:0")
+    bedrocks.driver.create(deployment)
+    seen = bedrocks.driver.observe(deployment)
+    assert (seen.phase, "is not supported on this API" in seen.detail) == (Phase.FAILED, True)
+    assert bedrocks.driver.delete(deployment).phase is Phase.ABSENT
+    assert bedrocks.books() == []
+
+
 def test_a_model_that_aws_does_not_list_in_the_region_is_refused(make: Make) -> None:
     bedrocks = make()
     with pytest.raises(Rejected, match=f"lists no model amazon.nova-lite-v2:0 in {REGION}.*amazon.nova-lite-v1:0"):
@@ -489,6 +500,20 @@ def test_nothing_is_bought_where_the_operator_does_not_allow_it(make: Make) -> N
     with pytest.raises(Rejected, match=r"aws\.provisioned_throughput"):
         bedrocks.driver.create(bedrocks.deployment())
     assert bedrocks.books() == []
+
+
+def test_nothing_is_bought_of_a_model_that_clients_could_not_use(make: Make) -> None:
+    """What is written about it only warns; AWS's own answer, asked by the token, decides before the hours do."""
+    bedrocks = make(Mode.PROVISIONED)
+    bedrocks.cloud.perform("bedrock-model", model="meta.llama3-1-8b-instruct-v1:0", chats=False)
+    with pytest.raises(Rejected, match="no model units were bought, because .*is not supported on this API"):
+        bedrocks.driver.create(bedrocks.deployment())
+    assert bedrocks.books() == []
+    assert "bedrock.CreateProvisionedModelThroughput" not in bedrocks.cloud.calls()
+    bedrocks.cloud.perform("bedrock-model", model="meta.llama3-1-8b-instruct-v1:0", chats=True)
+    bedrocks.cloud.fault("broken", operation="chat/completions")
+    bedrocks.driver.create(bedrocks.deployment())
+    assert bedrocks.books() == ["throughput"], "an answer that says nothing of the kind is no reason"
 
 
 def test_what_was_bought_can_be_deleted_also_when_buying_is_no_longer_allowed(make: Make) -> None:

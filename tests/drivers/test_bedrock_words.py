@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from drivers import catalog, manifest
-from drivers.aws.bedrock import access
+from drivers.aws.bedrock import access, chats
 from drivers.aws.bedrock.answering import base_url
 from drivers.aws.bedrock.geography import geography, notice_of, target_of
 from drivers.aws.bedrock.options import IMPLEMENTED
@@ -115,15 +116,58 @@ def test_the_plan_says_that_nothing_is_created_and_where_requests_are_answered()
     assert "an inference profile with the tags is created" in found(spec(tags="team:search"))["model"][1]
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({}, ""),
+        ({"model_id": "google.gemma-3-12b-it"}, ""),
+        ({"model_id": "nobody.has-written-of-this"}, ""),
+        ({"model_id": "deepseek.v3-v1:0"}, ""),
+        ({"model_id": "deepseek.r1-v1:0"}, "models-api-compatibility.html) bedrock-runtime answers no chats of it"),
+        ({"model_id": "anthropic.claude-haiku-4-5-20251001-v1:0"}, "aws-sagemaker and aws-ec2 run the weights"),
+        ({"model_source": "s3://b/m"}, "imported models is not written anywhere"),
+    ],
+)
+def test_a_plan_warns_of_a_model_whose_chats_are_known_not_to_be_answered(options: dict[str, str], words: str) -> None:
+    handling, detail = found(spec(**options))["model"]
+    assert handling is Handling.TRANSLATED, "what is written may be old: it refuses nothing"
+    assert words in detail
+    assert bool(words) == ("the first request" in detail)
+
+
+def test_what_is_written_of_chats_names_its_source_and_day() -> None:
+    data = catalog.models()["chats"][PLATFORM]
+    for begins, entry in data["known"].items():
+        assert entry.keys() == {"runtime", "mantle", "source"}, begins
+        source = data["sources"][entry["source"]]
+        assert source["where"]
+        datetime.fromisoformat(source["read"])
+    offered = {
+        offer["id"]
+        for entry in catalog.models()["models"].values()
+        for offers in entry.get("managed", {}).get(PLATFORM, {}).values()
+        for offer in offers
+    }
+    assert data["ids"].keys() <= offered
+
+
+def test_a_model_that_the_other_api_answers_is_said_to_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = {"runtime": False, "mantle": True, "source": "table"}
+    data = catalog.models()["chats"][PLATFORM] | {"known": {"some.model": entry}}
+    monkeypatch.setattr(chats, "_data", lambda: data)
+    asked = Wish(mode=Mode.ON_DEMAND, model="some.model-v1")
+    assert "aws.bedrock-api=mantle does" in chats.warning(asked)
+    assert chats.warning(replace(asked, mantle=True)) == ""
+
+
 def test_provisioned_throughput_needs_the_operators_word_and_says_what_it_costs() -> None:
     key, why = refused(spec("ai/llama3.1", throughput="provisioned:2"))
     assert (key, "aws.provisioned_throughput" in why) == ("cloud.throughput", True)
     asked = spec("ai/llama3.1", throughput="provisioned:2")
     assert wish_of(asked, GENEROUS).units == 2
     said = found(asked, GENEROUS)["model"][1]
-    assert (
-        said
-        == "2 model units of meta.llama3-1-8b-instruct-v1:0 are bought by the hour, used or not, without commitment"
+    assert said.startswith(
+        "2 model units of meta.llama3-1-8b-instruct-v1:0 are bought by the hour, used or not, without commitment"
     )
     assert refused(spec(throughput="batch"), GENEROUS)[0] == "cloud.throughput"
 
@@ -152,7 +196,10 @@ def test_the_other_api_has_ids_of_its_own_and_none_of_the_rest() -> None:
         asked = spec(**options)
         return ModelSpec(model=asked.model, options={**asked.options, "aws.bedrock-api": "mantle"})
 
-    assert refused(mantle())[0] == "aws.bedrock-api"
+    assert wish_of(mantle(), SETTINGS).model == "openai.gpt-oss-20b", "as the catalogue knows it"
+    without = ModelSpec(model="ai/llama3.2", options={"aws.bedrock-api": "mantle"})
+    key, why = refused(without)
+    assert (key, f"the catalogue knows none for {LLAMA}" in why) == ("aws.bedrock-api", True)
     assert wish_of(mantle(model_id="openai.gpt-oss-20b"), SETTINGS).mantle
     assert refused(mantle(model_id="openai.gpt-oss-20b", tags="a:b"))[0] == "aws.bedrock-api"
     assert refused(mantle(model_id="openai.gpt-oss-20b", inference_profile="us"))[0] == "cloud.inference-profile"

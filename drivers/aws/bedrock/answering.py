@@ -24,6 +24,7 @@ LOOK_S, TOKEN_S = 15.0, 300
 BUDGET_S = 9.0
 """For how long one look at many deployments begins new tries: all of it has thirty seconds, and the last try 18."""
 _LONGEST_S = 18.0
+LIST_S = 5.0
 VIA = "via"
 """The key of the handle for the name of the interface endpoint that clients were pointed to."""
 
@@ -45,7 +46,7 @@ class Answering:
             return Endpoint(url=url, model_id=sends, auth=Auth.API_KEY, key_file=str(file))
         return Endpoint(url=url, model_id=sends, auth=Auth.PLATFORM)
 
-    def ask(self, deployment: Deployment, place: Place, sends: str) -> probe.Answer:
+    def ask(self, deployment: Deployment, place: Place, sends: str, patience_s: float = _LONGEST_S) -> probe.Answer:
         """What came of a real completion."""
         url, prompt = self.url(deployment, place), deployment.spec.options.get("cloud.health-prompt", "Hi")
         key = (place, url, sends, prompt, deployment.spec.options.get(SECRET, ""))
@@ -57,13 +58,14 @@ class Answering:
                 sends,
                 key=self._bearer(deployment, place),
                 prompt=prompt,
-                timeout_s=share_s(min(self._settings.answer_timeout_s, _LONGEST_S)),
+                timeout_s=share_s(min(self._settings.answer_timeout_s, patience_s)),
             )
         return self._asked[key]
 
     def listed(self, deployment: Deployment, place: Place) -> probe.Models:
         """The ids that the URL itself lists."""
-        return probe.models(self.url(deployment, place), key=self._bearer(deployment, place))
+        url, bearer = self.url(deployment, place), self._bearer(deployment, place)
+        return probe.models(url, key=bearer, timeout_s=share_s(LIST_S))
 
     def _bearer(self, deployment: Deployment, place: Place) -> str:
         """What a client would send."""

@@ -22,6 +22,7 @@ from drivers.aws.bedrock.observing import (
     MODE,
     MODEL,
     SENDS,
+    UNSERVED,
     YES,
     View,
     absent,
@@ -40,8 +41,10 @@ from drivers.aws.place import ACCOUNT, CREDENTIALS, REGION, Place, known_places,
 from drivers.aws.settings import AwsSettings
 from drivers.aws.tags import deployment_from
 from drivers.base import Capabilities, Deployment, Finding, Look, ModelSpec, Observation, Phase, Token
-from drivers.errors import DriverError, Taken, Unavailable
+from drivers.errors import DriverError, Rejected, Taken, Unavailable
 
+BEFORE_BUYING_S = 6.0
+"""Seconds for a model's answer before it is bought: no answer is no reason not to, and the order needs its time."""
 TOKEN_S = 3600
 """Seconds for which a token of `token` is good, unless the credentials it is made from end before."""
 
@@ -122,8 +125,20 @@ class BedrockDriver:
         if seen.state is not State.ABSENT:
             return {**deployment.handle, ARN: seen.arn}
         wish = replace(wish_of(deployment.spec, self._settings), mode=kind.mode)
-        kind.make(view.shelf, deployment, self._target(view, wish) if wish.model else NOWHERE)
+        target = self._target(view, wish) if wish.model else NOWHERE
+        if kind.mode is Mode.PROVISIONED:
+            self._require_an_answer(view, wish)
+        kind.make(view.shelf, deployment, target)
         return {}
+
+    def _require_an_answer(self, view: View, wish: Wish) -> None:
+        """Before model units are paid for by the hour: whether clients could use them. Raises Rejected where AWS says
+        that its URL does not serve the model; asked by the token, where it is sold like that too."""
+        if "ON_DEMAND" not in view.shelf.models[wish.model].get("inferenceTypesSupported", ()):
+            return
+        answer = view.answering.ask(view.deployment, view.place, wish.model, BEFORE_BUYING_S)
+        if any(words in answer.detail for words in UNSERVED):
+            raise Rejected(f"{wish.model}: no model units were bought, because {answer.detail}")
 
     def _target(self, view: View, wish: Wish) -> Target:
         """What answers, once AWS has said that it is there and that this account may use it."""

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
+from drivers.aws.bedrock.chats import warning
 from drivers.aws.bedrock.doors import PLACES, PUBLIC, is_private
 from drivers.aws.bedrock.geography import RESIDENCY, geography
 from drivers.aws.bedrock.keys import SECRET
@@ -45,7 +46,15 @@ _TAG = re.compile(r"[a-zA-Z0-9\s._:/=+@-]*")
 _MEANINGLESS: Mapping[str, str] = MappingProxyType(
     {
         "cloud.health-path": "there is no server of one's own to ask; ready means that a real completion was answered",
-        "cloud.accept-eula": "a model's terms are accepted once per account, by its owner, in the Bedrock console",
+        "cloud.accept-eula": (
+            f"{NOT_YET}: a model's terms are accepted once per account, by its owner, in the Bedrock console; none are "
+            "accepted on a file's word"
+        ),
+        "cloud.hf-token-secret": (
+            f"{NOT_YET}: Bedrock reads weights from s3:// and from nowhere else, and no token of Hugging Face is asked "
+            "for there; whoever copies a gated model into the bucket needs it"
+        ),
+        "cloud.project": f"{NOT_YET}: AWS has accounts and no projects; cloud.account is the guard there",
     }
 )
 _DOOR = "requests go through an interface endpoint of AWS PrivateLink"
@@ -80,7 +89,7 @@ def _served(spec: ModelSpec, settings: AwsSettings, wish: Wish) -> Iterator[Find
     if is_embedding(spec):
         yield Finding("model", Handling.REJECTED, "Bedrock's OpenAI-compatible URL answers chats, not embeddings")
         return
-    yield Finding("model", Handling.TRANSLATED, what_happens(wish))
+    yield Finding("model", Handling.TRANSLATED, "; ".join(filter(None, (what_happens(wish), warning(wish)))))
     if wish.mode in (Mode.PROVISIONED, Mode.IMPORT) and RESIDENCY in spec.options:
         detail = "has no meaning there: what is one's own answers in its own region"
         yield Finding(RESIDENCY, Handling.IGNORED, detail)

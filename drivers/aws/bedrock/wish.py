@@ -9,6 +9,7 @@ import          one's own weights from S3, as an imported model
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -130,8 +131,6 @@ def _model(spec: ModelSpec, settings: AwsSettings, mantle: bool) -> str:
     named = spec.options.get("cloud.model-id")
     if named is not None:
         return _foundation_id(named)
-    if mantle:
-        raise Unfit(API, "bedrock-mantle has model ids of its own: name one with cloud.model-id")
     models = catalog.models()["models"]
     try:
         what = identity.identify(parse_reference(spec.model), models)
@@ -141,7 +140,19 @@ def _model(spec: ModelSpec, settings: AwsSettings, mantle: bool) -> str:
     found = identity.offer(what, spec, PLATFORM, models, substitute=substitute)
     if isinstance(found, str):
         raise Unfit("model", found)
-    return found.model_id
+    return _id_of_mantle(found.model_id) if mantle else found.model_id
+
+
+def _id_of_mantle(model: str) -> str:
+    """The same model's id there, as far as the catalogue knows; its own list has the last word."""
+    ids: Mapping[str, str] = catalog.models()["chats"][PLATFORM]["ids"]
+    if model not in ids:
+        raise Unfit(
+            API,
+            f"bedrock-mantle has model ids of its own, and the catalogue knows none for {model}: name one with "
+            "cloud.model-id, or leave the option out",
+        )
+    return ids[model]
 
 
 def _foundation_id(named: str) -> str:

@@ -85,9 +85,9 @@ def served(world: World, region: str, model: str) -> str:
     if (bought := things.find("throughput", model)) is not None and model == bought.arn:
         if bought.status != "InService":
             raise Refused(400, f"The provisioned model {model} is not in service.")
-        return _allowed(world, bought.more["model"])
+        return _through(world, region, bought.more["model"])
     if (own := things.find("profile", model)) is not None and model == own.arn:
-        return _allowed(world, own.more["models"][0]["modelArn"].rpartition("/")[2])
+        return _through(world, region, own.more["models"][0]["modelArn"].rpartition("/")[2])
     id = model.rpartition("/")[2]
     for profile, source, _ in world.catalogue.system_profiles(region):
         if id == profile:
@@ -102,6 +102,12 @@ def served(world: World, region: str, model: str) -> str:
             "or ARN of an inference profile that contains this model.",
         )
     return _allowed(world, _chatting(found).id)
+
+
+def _through(world: World, region: str, id: str) -> str:
+    """A model behind something of the account's own; one that is not listed any more answers on."""
+    found = world.catalogue.find(region, id)
+    return _allowed(world, _chatting(found).id if found is not None else id)
 
 
 def _chatting(model: Model) -> Model:
