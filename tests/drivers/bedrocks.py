@@ -21,6 +21,7 @@ from infra.localaws.localaws import LocalAws
 from tests import builders
 
 REGION = "us-west-2"
+SERVICE = f"com.amazonaws.{REGION}.bedrock-runtime"
 ROLE = "arn:aws:iam::123456789012:role/imports"
 SECOND_S, STEP_S = 1.0, 1.1
 """How long the cloud takes for everything here, and a little more."""
@@ -173,6 +174,34 @@ class Bedrocks:
     def books(self) -> list[str]:
         """The kinds of everything that exists."""
         return [entry.kind for entry in self.cloud.books()]
+
+
+class Network:
+    """An operator's network with two subnets, and the means to make and delete endpoints in it."""
+
+    def __init__(self, ec2: Any) -> None:
+        self.ec2 = ec2
+        self.vpc = ec2.create_vpc(CidrBlock="10.7.0.0/16")["Vpc"]["VpcId"]
+        made = [
+            ec2.create_subnet(VpcId=self.vpc, CidrBlock=f"10.7.{number}.0/24", AvailabilityZone=f"{REGION}{zone}")
+            for number, zone in enumerate("ab")
+        ]
+        self.subnets = [each["Subnet"]["SubnetId"] for each in made]
+        self.group = ec2.create_security_group(VpcId=self.vpc, GroupName="web", Description="web")["GroupId"]
+
+    def endpoint(self, service: str = SERVICE) -> str:
+        made = self.ec2.create_vpc_endpoint(
+            VpcEndpointType="Interface",
+            VpcId=self.vpc,
+            ServiceName=service,
+            SubnetIds=self.subnets,
+            SecurityGroupIds=[self.group],
+            PrivateDnsEnabled=True,
+        )
+        return str(made["VpcEndpoint"]["VpcEndpointId"])
+
+    def delete(self, endpoint: str) -> None:
+        self.ec2.delete_vpc_endpoints(VpcEndpointIds=[endpoint])
 
 
 def settings(root: Path, **given: Any) -> AwsSettings:

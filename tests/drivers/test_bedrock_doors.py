@@ -18,9 +18,8 @@ from drivers.aws.place import Place
 from drivers.base import Deployment, Handling, ModelSpec, Phase
 from drivers.errors import Denied, Rejected
 from infra.localaws.localaws import LocalAws
-from tests.drivers.bedrocks import REGION, Bedrocks, settings
+from tests.drivers.bedrocks import REGION, SERVICE, Bedrocks, Network, settings
 
-SERVICE = f"com.amazonaws.{REGION}.bedrock-runtime"
 ASKED = Wanted(SERVICE, REGION)
 
 
@@ -134,34 +133,6 @@ def test_a_plan_says_how_requests_get_there(tmp_path: Path) -> None:
 
 
 # -- on the local cloud -----------------------------------------------------------------------------------------------
-
-
-class Network:
-    """An operator's network with two subnets, and the means to make and delete endpoints in it."""
-
-    def __init__(self, ec2: Any) -> None:
-        self.ec2 = ec2
-        self.vpc = ec2.create_vpc(CidrBlock="10.7.0.0/16")["Vpc"]["VpcId"]
-        made = [
-            ec2.create_subnet(VpcId=self.vpc, CidrBlock=f"10.7.{number}.0/24", AvailabilityZone=f"{REGION}{zone}")
-            for number, zone in enumerate("ab")
-        ]
-        self.subnets = [each["Subnet"]["SubnetId"] for each in made]
-        self.group = ec2.create_security_group(VpcId=self.vpc, GroupName="web", Description="web")["GroupId"]
-
-    def endpoint(self, service: str = SERVICE) -> str:
-        made = self.ec2.create_vpc_endpoint(
-            VpcEndpointType="Interface",
-            VpcId=self.vpc,
-            ServiceName=service,
-            SubnetIds=self.subnets,
-            SecurityGroupIds=[self.group],
-            PrivateDnsEnabled=True,
-        )
-        return str(made["VpcEndpoint"]["VpcEndpointId"])
-
-    def delete(self, endpoint: str) -> None:
-        self.ec2.delete_vpc_endpoints(VpcEndpointIds=[endpoint])
 
 
 @pytest.fixture

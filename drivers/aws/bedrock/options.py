@@ -45,7 +45,9 @@ IMPLEMENTED = frozenset(
 _TAG = re.compile(r"[a-zA-Z0-9\s._:/=+@-]*")
 _MEANINGLESS: Mapping[str, str] = MappingProxyType(
     {
-        "cloud.health-path": "there is no server of one's own to ask; ready means that a real completion was answered",
+        "cloud.health-path": (
+            f"{NOT_YET}: there is no server of one's own to ask; ready means that a real completion was answered"
+        ),
         "cloud.accept-eula": (
             f"{NOT_YET}: a model's terms are accepted once per account, by its owner, in the Bedrock console; none are "
             "accepted on a file's word"
