@@ -238,6 +238,18 @@ def test_the_doctor_says_whose_credentials_which_region_and_which_models(make: M
     assert not looks[f"access to {OSS} in {REGION}"].ok
     assert not looks[f"access to {OSS} in {REGION}"].needed
     assert looks[f"access to openai.gpt-oss-120b-1:0 in {REGION}"].ok
+    mantle = looks[f"bedrock-mantle in {REGION}"]
+    assert (mantle.ok, mantle.text, mantle.needed) == (True, "2 models: openai.gpt-oss-120b, openai.gpt-oss-20b", False)
+
+
+def test_the_doctor_says_why_the_other_api_lists_nothing_and_goes_on(make: Make) -> None:
+    bedrocks = make()
+    bedrocks.cloud.fault("denied", operation="models")
+    looks = {look.name: look for look in bedrocks.driver.preflight()}
+    mantle = looks[f"bedrock-mantle in {REGION}"]
+    assert (mantle.ok, mantle.needed) == (False, False)
+    assert "bedrock-mantle:ListModels" in mantle.text
+    assert looks[f"access to {OSS} in {REGION}"].ok
 
 
 def test_the_doctor_stops_at_credentials_that_are_refused(make: Make) -> None:
@@ -506,7 +518,7 @@ def test_nothing_is_bought_of_a_model_that_clients_could_not_use(make: Make) -> 
     """What is written about it only warns; AWS's own answer, asked by the token, decides before the hours do."""
     bedrocks = make(Mode.PROVISIONED)
     bedrocks.cloud.perform("bedrock-model", model="meta.llama3-1-8b-instruct-v1:0", chats=False)
-    with pytest.raises(Rejected, match="no model units were bought, because .*is not supported on this API"):
+    with pytest.raises(Rejected, match=r"no model units were bought, because .*is not supported on this API"):
         bedrocks.driver.create(bedrocks.deployment())
     assert bedrocks.books() == []
     assert "bedrock.CreateProvisionedModelThroughput" not in bedrocks.cloud.calls()
@@ -524,6 +536,18 @@ def test_what_was_bought_can_be_deleted_also_when_buying_is_no_longer_allowed(ma
     kept = replace(strict.deployment(), handle=handle)
     assert strict.bare().observe(kept).phase is Phase.READY
     assert strict.bare().delete(kept).phase is Phase.ABSENT
+    assert bedrocks.books() == []
+
+
+def test_what_somebody_renamed_is_not_absent_while_it_is_paid_for(make: Make) -> None:
+    bedrocks = make(Mode.PROVISIONED)
+    deployment = bedrocks.deployment()
+    bedrocks.ready(deployment)
+    bedrocks.client().update_provisioned_model_throughput(
+        provisionedModelId=deployment.name, desiredProvisionedModelName="somebodys-name"
+    )
+    assert bedrocks.driver.observe(deployment).phase is Phase.READY
+    bedrocks.until(bedrocks.driver.delete, deployment, Phase.ABSENT)
     assert bedrocks.books() == []
 
 

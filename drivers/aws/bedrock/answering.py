@@ -126,8 +126,18 @@ def require_listed(model: str, region: str, said: probe.Models) -> None:
     if model in said.names:
         return
     if said.status in (401, 403):
-        raise Denied(f"bedrock-mantle refused our token in {region}: grant bedrock-mantle:CallWithBearerToken")
+        raise Denied(unlisted(region, said))
     if said.status != 200:
-        raise Unavailable(f"bedrock-mantle did not list its models in {region} (HTTP {said.status or 'nothing'})")
+        raise Unavailable(unlisted(region, said))
     known = ", ".join(sorted(said.names)) or "none"
     raise Rejected(f"bedrock-mantle lists no model {model} in {region} (it lists {known})")
+
+
+def unlisted(region: str, said: probe.Models) -> str:
+    """Why bedrock-mantle listed no models; empty where it did."""
+    if said.status in (401, 403):
+        actions = "bedrock-mantle:CallWithBearerToken and bedrock-mantle:ListModels"
+        return f"bedrock-mantle refused our token in {region}: grant {actions}"
+    if said.status != 200:
+        return f"bedrock-mantle did not list its models in {region} (HTTP {said.status or 'nothing'})"
+    return ""

@@ -1,7 +1,7 @@
 """What is written about which of Bedrock's two APIs answers chats of a model: for a word in the plan, never a refusal.
 
-No call of AWS's says it without a completion being paid for, its documentation does for people (`catalog/models.yaml` has
-what we read there, and when), and its own first answer is always right.
+No call of AWS's says it without a completion being paid for, its documentation does for people (`catalog/models.yaml`
+has what we read there, and when), and its own first answer is always right.
 """
 
 from __future__ import annotations

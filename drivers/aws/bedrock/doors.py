@@ -2,7 +2,8 @@
 
 An endpoint is paid for by the hour and zone, serves every model, and only one in a network can have the service's own
 name: one for each deployment would be dear and in the way. So one that is there is looked up, and clients get its own
-name, which leads to private addresses only. Source: docs.aws.amazon.com/bedrock/latest/userguide/vpc-interface-endpoints.html.
+name, which leads to private addresses only. Source:
+docs.aws.amazon.com/bedrock/latest/userguide/vpc-interface-endpoints.html.
 """
 
 from __future__ import annotations

@@ -195,7 +195,7 @@ class BedrockDriver:
 
     def preflight(self) -> Iterable[Look]:
         for place in known_places(self._settings):
-            yield from looks(self._clients, place)
+            yield from looks(self._clients, place, self._clock())
 
     def token(self, deployment: Deployment) -> Token:
         place = place_of(deployment, self._settings)

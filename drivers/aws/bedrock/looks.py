@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
-from drivers import catalog
+from drivers import catalog, probe
 from drivers.aws.bedrock import access
+from drivers.aws.bedrock.answering import base_url, unlisted
 from drivers.aws.bedrock.shelf import Shelf
 from drivers.aws.bedrock.wish import PLATFORM
 from drivers.aws.clients import Clients
@@ -13,8 +15,10 @@ from drivers.aws.place import Place
 from drivers.base import Look
 from drivers.errors import DriverError
 
+TOKEN_S = 300
 
-def looks(clients: Clients, place: Place) -> Iterator[Look]:
+
+def looks(clients: Clients, place: Place, now: datetime) -> Iterator[Look]:
     """One look after the other, the first failure that makes the rest pointless ends them. Names no secret."""
     try:
         region = clients.region(place)
@@ -34,6 +38,20 @@ def looks(clients: Clients, place: Place) -> Iterator[Look]:
         yield Look(f"models in {region}", False, str(error))
         return
     yield from (_access(shelf, model) for model in _mapped() if model in shelf.models)
+    yield _mantle(clients, place, now)
+
+
+def _mantle(clients: Clients, place: Place, now: datetime) -> Look:
+    """The models that the other API lists, which is the only list of its; asking for it costs nothing."""
+    region = clients.region(place)
+    name = f"bedrock-mantle in {region}"
+    try:
+        url = base_url(clients(place, "bedrock-runtime").reads.meta.endpoint_url, region, mantle=True)
+        said = probe.models(url, key=clients.token(place, "bedrock", TOKEN_S, now).text)
+    except DriverError as error:
+        return Look(name, False, str(error), needed=False)
+    text = f"{len(said.names)} models: {', '.join(sorted(said.names))}"
+    return Look(name, said.status == 200, unlisted(region, said) or text, needed=False)
 
 
 def _access(shelf: Shelf, model: str) -> Look:

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from drivers.aws.bedrock.geography import Target
 from drivers.aws.bedrock.shelf import GONE, Row, Shelf
-from drivers.aws.bedrock.things import ABSENT, Owned, Seen, State, spent, whose
+from drivers.aws.bedrock.things import ABSENT, ARN, Owned, Seen, State, spent, whose
 from drivers.aws.bedrock.wish import Mode
 from drivers.aws.errors import code_of, edge, message_of, says
 from drivers.aws.tags import as_lower_list, tags_of
@@ -29,6 +29,8 @@ class Throughputs:
         row = shelf.throughputs.get(deployment.name)
         if row is None or row["status"] == "Failed":  # only the whole description says why
             row = shelf.one("get_provisioned_model_throughput", provisionedModelId=deployment.name)
+        if row is None and ":provisioned-model/" in deployment.handle.get(ARN, ""):  # AWS lets people rename it
+            row = shelf.one("get_provisioned_model_throughput", provisionedModelId=deployment.handle[ARN])
         if row is None:
             return ABSENT
         return whose(shelf, deployment, _seen(row), "the provisioned throughput", by_tags)

@@ -1,7 +1,7 @@
 """Interface endpoints of AWS PrivateLink: moto keeps them, their names are AWS's shape, and requests come in by them.
 
-A name ends in `.localhost` here, which is this machine by RFC 6761, where on AWS it ends in `.amazonaws.com` and leads to
-addresses of the network. Shape and order are those of DescribeVpcEndpoints in the guide of AWS PrivateLink.
+A name ends in `.localhost` here, which is this machine by RFC 6761, where on AWS it ends in `.amazonaws.com` and leads
+to addresses of the network. Shape and order are those of DescribeVpcEndpoints in the guide of AWS PrivateLink.
 """
 
 from __future__ import annotations
