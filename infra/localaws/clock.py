@@ -36,6 +36,8 @@ class Latencies:
     create_s: float = 300.0
     update_s: float = 300.0
     delete_s: float = 60.0
+    bake_s: float = 0.0
+    """For how long a new fleet of an endpoint is watched by alarms, where a call asks for any such time."""
     index_s: float = 0.0
     """By how much SageMaker's Search and the tagging service lag behind; on AWS seconds to minutes."""
 

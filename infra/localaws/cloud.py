@@ -143,6 +143,7 @@ class Cloud:
         }
         if isinstance(self.containers, Echo):
             verbs["break-containers"] = self.containers.break_containers
+            verbs["fail-answers"] = self.containers.fail_answers
         return verbs
 
     def _at_once(self, verb: Verb) -> Verb:

@@ -69,26 +69,33 @@ class Containers(Protocol):
 
 class Echo:
     """Containers that only repeat the last message of a request. An image or a value that is to be broken is said to
-    `break_containers`."""
+    `break_containers`, one that is to fail at its work to `fail_answers`."""
 
     def __init__(self) -> None:
         self._running: dict[str, Container] = {}
         self._broken: set[str] = set()
+        self._failing: set[str] = set()
 
     def break_containers(self, text: str | None) -> None:
         """From now on a container with this text in its image or environment does not pass its health check; None: all
         are well again."""
         self._broken = set() if text is None else self._broken | {text}
 
+    def fail_answers(self, text: str | None) -> None:
+        """The same for what passes its health check and answers every request with status 500."""
+        self._failing = set() if text is None else self._failing | {text}
+
     def start(self, key: str, container: Container) -> None:
         self._running.setdefault(key, container)
 
     def state(self, key: str) -> State:
+        return State.RUNNING if key in self._running and not self._has(key, self._broken) else State.BROKEN
+
+    def _has(self, key: str, texts: set[str]) -> bool:
+        """Whether one of the texts is in the image or the environment of a container that runs."""
         container = self._running.get(key)
-        if container is None:
-            return State.BROKEN
-        said = json.dumps([container.image, dict(container.environment)])
-        return State.BROKEN if any(text in said for text in self._broken) else State.RUNNING
+        said = json.dumps([container.image, dict(container.environment)]) if container is not None else ""
+        return any(text in said for text in texts)
 
     def lines(self, key: str) -> tuple[str, ...]:
         container = self._running.get(key)
@@ -98,6 +105,8 @@ class Echo:
         return (f"echo: starting {container.image}", "echo: listening" if ready else "echo: failed the health check")
 
     def chat(self, key: str, request: Request) -> Answer:
+        if self._has(key, self._failing):
+            return Answer(500, {"Content-Type": "application/json"}, b'{"error": {"message": "the engine failed"}}')
         asked = json.loads(request.body)
         answer = _completion(asked)
         if not asked.get("stream"):
@@ -117,6 +126,7 @@ class Echo:
     def stop_all(self) -> None:
         self._running.clear()
         self._broken.clear()
+        self._failing.clear()
 
 
 def _completion(asked: Mapping[str, Any]) -> dict[str, Any]:

@@ -133,6 +133,10 @@ class Aws(ABC):
         for those that echo: real ones break by themselves."""
         self.perform("break-containers", text=text)
 
+    def fail_answers(self, text: str | None) -> None:
+        """The same for those that come up well and then answer every request with status 500."""
+        self.perform("fail-answers", text=text)
+
     def __enter__(self: Self) -> Self:
         return self
 

@@ -9,8 +9,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from drivers import probe
 from drivers.aws.clients import Client, Clients
 from drivers.aws.place import Place
+from drivers.aws.sagemaker import readiness
 from drivers.aws.sagemaker.driver import SageMakerDriver
 from drivers.aws.settings import AwsSettings
 from drivers.base import Deployment, ModelSpec, Observation, Phase
@@ -97,6 +99,21 @@ class SageMakers:
         """As AWS describes it."""
         said = self.client("sagemaker").describe_endpoint(EndpointName=deployment.name)
         return {key: value for key, value in said.items() if key != "ResponseMetadata"}
+
+    def ask(self, deployment: Deployment) -> probe.Answer:
+        """What one of its clients gets."""
+        where = readiness.endpoint(deployment, self.cloud.url)
+        return probe.complete(where.url, where.model_id, key=self.driver.token(deployment).text, prompt="Hi")
+
+    def serve_badly(self, text: str) -> None:
+        """Containers with this text come up well and answer every request with status 500; updates are watched."""
+        self.cloud.latencies(bake_s=2 * STEP_S)
+        self.cloud.fail_answers(text)
+
+    def say_nothing(self, deployment: Deployment) -> None:
+        """AWS does not say any more why it gave an update up (terraform-provider-aws #48997)."""
+        hosting = next(part for part in self.cloud.cloud.overlays if hasattr(part, "hosting")).hosting
+        hosting.region(REGION).endpoints.get(deployment.name).failure = ""
 
     def client(self, service: str) -> Any:
         """A person's client, in the region of the models."""

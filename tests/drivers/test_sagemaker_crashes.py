@@ -23,6 +23,7 @@ SMALL = builders.model_spec(options={"cloud.instance-type": "ml.g6.xlarge"})
 LARGE = builders.model_spec(context_size=4096, options={"cloud.instance-type": "gpu-medium", "cloud.replicas": "2"})
 SCALED = builders.model_spec(context_size=2048, options={"cloud.replicas": "1..3", "cloud.tags": "team:search"})
 ELASTIC = builders.model_spec(options={"cloud.replicas": "0..2", "cloud.idle-timeout": "15m"})
+BAD = builders.model_spec(context_size=8192, options={"cloud.instance-type": "ml.g6.xlarge"})
 OTHER = replace(SMALL, model="ai/smollm3")
 CALLS_OF_A_CREATE = 12
 
@@ -64,6 +65,24 @@ def replace_by(new: ModelSpec, old: ModelSpec) -> Act:
     return act
 
 
+def try_badly(new: ModelSpec, old: ModelSpec) -> Act:
+    """Update to what answers everything with 500, see it rolled back, and go back to what was there."""
+
+    def act(reconciler: Reconciler) -> None:
+        world = rig(reconciler)
+        known = reconciler.recorded[world.deployment(1).id]
+        reconciler.recorded[known.id] = replace(known, spec=new)
+        world.serve_badly('"SM_LLAMA_CPP_CTX_SIZE": "8192"')
+        while not any("was rolled back" in error for error in reconciler.errors):
+            reconciler._call("update", known.id)
+            world.ask(known)
+            world.cloud.advance(STEP_S)
+            reconciler._call("observe", known.id)
+        bring(old)(reconciler)
+
+    return act
+
+
 JOURNEYS: Mapping[str, Journey] = {
     "create": Journey(nothing, bring(SMALL), (1, SMALL)),
     "create, scaled": Journey(nothing, bring(SCALED), (1, SCALED)),
@@ -71,6 +90,7 @@ JOURNEYS: Mapping[str, Journey] = {
     "update": Journey(bring(SMALL), bring(LARGE), (1, LARGE)),
     "update, to scaled": Journey(bring(LARGE), bring(SCALED), (1, SCALED)),
     "update, from scaled": Journey(bring(SCALED), bring(SMALL), (1, SMALL)),
+    "update, rolled back": Journey(bring(SMALL), try_badly(BAD, SMALL), (1, SMALL)),
     "replace": Journey(bring(SMALL), replace_by(OTHER, SMALL), (2, OTHER)),
     "destroy": Journey(bring(SMALL), remove(SMALL), None),
     "destroy, scaled": Journey(bring(SCALED), remove(SCALED), None),

@@ -228,6 +228,92 @@ def test_an_update_whose_answer_was_lost_is_tried_once_more_and_then_given_up(sa
     assert sagemakers.cloud.counts()["sagemaker.UpdateEndpoint"] == 2
 
 
+def updated_badly(sagemakers: SageMakers, old: Deployment) -> Deployment:
+    """As far as the reconciler has it when the new fleet has just got the traffic. It answers everything with 500."""
+    sagemakers.serve_badly('"SM_LLAMA_CPP_CTX_SIZE": "4096"')
+    new = with_options(old, context=4096)
+    new = remembering(new, sagemakers.driver.update(new))
+    sagemakers.advance()
+    return remembering(new, seen(sagemakers, new))
+
+
+def test_an_update_that_answers_badly_is_rolled_back_and_refused_for_good(sagemakers: SageMakers) -> None:
+    """Another endpoint of the same spec would become ready, and its clients would be sent there."""
+    old = sagemakers.settled(sagemakers.deployment())
+    new = updated_badly(sagemakers, old)
+    assert seen(sagemakers, new).phase is Phase.CREATING
+    assert sagemakers.ask(new).status == 500
+    assert sagemakers.ask(new).status == 200  # the traffic is with the old fleet again
+    assert sagemakers.endpoint(new)["EndpointStatus"] == "RollingBack"
+    assert seen(sagemakers, new).detail == "the update failed and is rolled back"
+    sagemakers.advance()
+    for _ in range(3):
+        back = seen(sagemakers, new)
+        new = remembering(new, back)
+        assert (back.phase, back.spec_digest, back.endpoint is not None) == (Phase.READY, "unsettled", True)
+        with pytest.raises(Rejected, match=r"rolled back.*Alarm .*-errors went off.*reconcile logs"):
+            sagemakers.driver.update(new)
+        sagemakers.advance()
+    assert sagemakers.cloud.counts()["sagemaker.UpdateEndpoint"] == 1
+    again = sagemakers.settled(replace(new, spec=old.spec))
+    assert sagemakers.names() == tuple(sorted(
+        [f"endpoint {old.name}", f"endpoint config {revision(old)}", f"model {revision(old)}"]
+    ))  # fmt: skip
+    # A later try begins with an alarm of its own, which is not on.
+    sagemakers.cloud.fail_answers(None)
+    assert sagemakers.settled(replace(again, spec=new.spec)).spec == new.spec
+
+
+def test_a_deletion_takes_the_alarm_of_an_update_along(sagemakers: SageMakers) -> None:
+    new = updated_badly(sagemakers, sagemakers.settled(sagemakers.deployment()))
+    sagemakers.ask(new)
+    sagemakers.advance()
+    assert f"alarm {revision(new)}-errors" in sagemakers.names()
+    sagemakers.until(sagemakers.driver.delete, new, Phase.ABSENT)
+    assert sagemakers.names() == ()
+
+
+def test_the_alarm_of_an_update_is_ours_and_about_the_new_fleet_only(sagemakers: SageMakers) -> None:
+    old = sagemakers.settled(sagemakers.deployment())
+    new = with_options(old, context=4096)
+    sagemakers.driver.update(new)
+    watch = sagemakers.client("cloudwatch")
+    (alarm,) = watch.describe_alarms()["MetricAlarms"]
+    assert {each["Name"]: each["Value"] for each in alarm["Dimensions"]} == {
+        "EndpointName": new.name, "VariantName": "model", "EndpointConfigName": revision(new),
+    }  # fmt: skip
+    tags = {tag["Key"]: tag["Value"] for tag in watch.list_tags_for_resource(ResourceARN=alarm["AlarmArn"])["Tags"]}
+    assert (tags["cmr:owner"], tags["cmr:deployment"]) == ("compose-model-reconciler", new.id)
+    sagemakers.settled(new)
+    assert watch.describe_alarms()["MetricAlarms"] == []
+
+
+def test_an_old_fleet_that_fails_does_not_keep_away_what_mends_it(sagemakers: SageMakers) -> None:
+    old = sagemakers.settled(sagemakers.deployment())
+    sagemakers.serve_badly('"SM_LLAMA_CPP_ALIAS": "ai/smollm2"')
+    new = with_options(old, context=4096)
+    new = remembering(new, sagemakers.driver.update(new))
+    assert sagemakers.ask(new).status == 500
+    sagemakers.cloud.fail_answers(None)
+    assert sagemakers.settled(new).spec == new.spec
+
+
+def test_an_update_that_aws_gives_up_without_a_word_is_not_asked_for_in_circles(sagemakers: SageMakers) -> None:
+    """terraform-provider-aws #48997: without a reason it was taken for one that had not begun, and asked for again."""
+    old = sagemakers.settled(sagemakers.deployment())
+    new = with_options(old, cloud__instance_type="ml.g6e.xlarge")
+    sagemakers.cloud.capacity("ml.g6e.xlarge", 0)
+    new = remembering(new, sagemakers.driver.update(new))
+    sagemakers.advance()
+    seen(sagemakers, new)
+    sagemakers.say_nothing(new)
+    assert seen(sagemakers, new).phase is Phase.READY
+    for _ in range(2):
+        with pytest.raises(Rejected, match="AWS gives no reason"):
+            sagemakers.driver.update(new)
+    assert sagemakers.cloud.counts()["sagemaker.UpdateEndpoint"] == 1
+
+
 def test_another_number_of_replicas_needs_no_new_configuration(sagemakers: SageMakers) -> None:
     one = sagemakers.settled(sagemakers.deployment())
     three = sagemakers.settled(with_options(one, cloud__replicas="3"))

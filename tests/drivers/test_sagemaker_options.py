@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from drivers import catalog
 from drivers.aws.check import check
-from drivers.aws.sagemaker import names, options, readiness, requests, scaling
+from drivers.aws.sagemaker import alarms, names, options, readiness, requests, scaling
 from drivers.aws.sagemaker.driver import SageMakerDriver
 from drivers.aws.sagemaker.ground import Ground
 from drivers.base import Finding, Handling, ModelSpec
@@ -96,7 +96,7 @@ def everything(of: ModelSpec) -> str:
     if options.is_scaled(of):
         sent += [scaling.target(deployment), scaling.tracking(deployment)]
     if options.is_elastic(of):
-        sent.append(scaling.sleep_alarm(deployment, "policy"))
+        sent.append(alarms.sleep(deployment, "policy"))
     for request in sent:
         if isinstance(request, dict) and "Tags" in request:
             request["Tags"] = [tag for tag in request["Tags"] if not tag["Key"].startswith("cmr:")]
@@ -207,7 +207,7 @@ def test_nothing_that_names_the_place_or_the_clients_url_is_changed_in_place() -
 def test_the_sleep_alarm_looks_back_as_far_as_cloudwatch_can() -> None:
     for asked, period, periods in (("15m", 60, 15), ("1d", 60, 1440), ("2d", 3600, 48)):
         deployment = builders.deployment(spec=spec(**{"cloud.idle-timeout": asked}))
-        alarm = scaling.sleep_alarm(deployment, "policy")
+        alarm = alarms.sleep(deployment, "policy")
         assert (alarm["Period"], alarm["EvaluationPeriods"]) == (period, periods)
 
 

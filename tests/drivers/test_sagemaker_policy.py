@@ -26,10 +26,12 @@ BEHIND_A_CALL = frozenset(
     {
         "iam:PassRole", "iam:CreateServiceLinkedRole", "cloudwatch:TagResource", "cloudwatch:DescribeAlarms",
         "sagemaker:CallWithBearerToken", "sagemaker:InvokeEndpoint", "sagemaker:UpdateInferenceComponentRuntimeConfig",
+        "kms:CreateGrant",
     }
 )  # fmt: skip
-"""What AWS asks for behind a call of the driver: a role that is handed over, tags on an alarm, a token, and what
-Application Auto Scaling does in the caller's name."""
+"""What AWS asks for behind a call of the driver: a role that is handed over, tags on an alarm, a token, a grant on the
+key of `cloud.kms-key` (developer guide, "SageMaker API Permissions": CreateEndpoint), and what Application Auto Scaling
+does in the caller's name."""
 
 
 def statements(name: str) -> list[Mapping[str, Any]]:
@@ -75,6 +77,23 @@ def test_what_changes_something_is_bound_to_our_names_or_tags(statement: Mapping
     if any(name.startswith("sagemaker:") for name in changing):
         assert all("/cmr-*" in resource for resource in statement["Resource"])
         assert "cmr:owner" in json.dumps(statement["Condition"])
+
+
+def test_a_key_is_handed_to_sagemaker_and_to_nobody_else() -> None:
+    (grant,) = (one for one in statements("sagemaker.json") if "kms:CreateGrant" in one["Action"])
+    assert grant["Action"] == ["kms:CreateGrant"]
+    assert grant["Condition"]["Bool"] == {"kms:GrantIsForAWSResource": "true"}
+    assert all(each.startswith("sagemaker.") for each in grant["Condition"]["StringLike"]["kms:ViaService"])
+
+
+def test_an_endpoint_may_look_at_the_alarms_that_guard_its_updates(tmp_path: Path) -> None:
+    """Developer guide, "Auto-Rollback Configuration and Monitoring": the role needs DescribeAlarms on them."""
+    sagemakers = SageMakers(tmp_path)
+    ready = sagemakers.settled(sagemakers.deployment(1, SMALL))
+    sagemakers.driver.update(replace(ready, spec=LARGE))
+    (alarm,) = sagemakers.client("cloudwatch").describe_alarms()["MetricAlarms"]
+    (look,) = (one for one in statements("sagemaker-endpoint.json") if "cloudwatch:DescribeAlarms" in one["Action"])
+    assert fnmatchcase(alarm["AlarmArn"], look["Resource"])
 
 
 def test_no_statement_allows_whole_services() -> None:

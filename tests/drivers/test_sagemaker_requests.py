@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from drivers.aws.sagemaker import names, requests
+from drivers.aws.sagemaker import alarms, names, requests
 from drivers.aws.sagemaker.containers import AMI
 from drivers.aws.sagemaker.ground import Ground
 from drivers.aws.sagemaker.instances import gpus, has_own_disk, instance_types, is_arm
@@ -259,8 +259,22 @@ def test_an_endpoint_that_scales_to_zero_has_its_model_in_a_component() -> None:
 )
 def test_more_than_one_instance_is_exchanged_a_part_at_a_time(replicas: str, policy: str, kind: str) -> None:
     found = requests.update(deployment(cloud__replicas=replicas, aws__update_policy=policy), "revision")
-    assert list(found["DeploymentConfig"]) == [kind]
+    assert list(found["DeploymentConfig"]) == [kind, "AutoRollbackConfiguration"]
     assert found["RetainAllVariantProperties"] is True
+
+
+@pytest.mark.parametrize("replicas", ["1", "2", "4"])
+def test_an_update_is_watched_long_enough_for_its_alarm_and_may_take_as_long_as_it_needs(replicas: str) -> None:
+    """AWS gives an update up after its own time, in which a large model may not have come up."""
+    asked = deployment(cloud__replicas=replicas, cloud__startup_timeout="1h")
+    found = requests.update(asked, "revision")["DeploymentConfig"]
+    alarm = alarms.errors(asked, "revision")
+    assert found["AutoRollbackConfiguration"]["Alarms"] == [{"AlarmName": alarm["AlarmName"]}]
+    (policy,) = (each for kind, each in found.items() if kind.endswith("UpdatePolicy"))
+    watched_s = policy["WaitIntervalInSeconds" if replicas != "1" else "TerminationWaitInSeconds"]
+    assert watched_s >= alarm["Period"] * (alarm["DatapointsToAlarm"] + 2)
+    steps = {"1": 1, "2": 2, "4": 4}[replicas]
+    assert policy["MaximumExecutionTimeoutInSeconds"] == min(28_800, steps * (2 * 3600 + watched_s + 900))
 
 
 def test_all_tags_are_part_of_the_create_calls() -> None:

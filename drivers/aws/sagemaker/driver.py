@@ -26,7 +26,7 @@ from drivers.aws.sagemaker.scaling import Scaler
 from drivers.aws.settings import AwsSettings
 from drivers.aws.tags import is_ours
 from drivers.base import Capabilities, Deployment, Finding, Look, ModelSpec, Observation, Phase, Token
-from drivers.errors import DriverError, Taken
+from drivers.errors import DriverError, Rejected, Taken
 
 TOKEN_S = 3600
 """How long a client's token is good for, in seconds; it ends earlier where the credentials do."""
@@ -113,7 +113,8 @@ class SageMakerDriver:
         return self._complete(deployment, place, api, seen)
 
     def update(self, deployment: Deployment) -> Observation:
-        """Take the next step towards the spec; see `updating`. What AWS gave up is not asked for again."""
+        """Take the next step towards the spec; see `updating`. What AWS gave up is not asked for again: Rejected where
+        it would be as bad on another endpoint."""
         check.refuse(deployment.spec, PLATFORM, self._settings)
         place = self._place(deployment)
         api = self._api(place)
@@ -124,6 +125,8 @@ class SageMakerDriver:
             )
         if seen is None or phases.standing(deployment, seen).phase is not Phase.READY or seen.status != "InService":
             return self.observe(deployment)
+        if phases.was_given_up(deployment, seen):
+            raise Rejected(f"updating {deployment.name}: {phases.rolled_back(seen)}")
         parts = partial(self._parts, deployment, place)
         aim = updating.step(api, self._scaler(place), deployment, seen, parts)
         if aim is None:
@@ -132,7 +135,7 @@ class SageMakerDriver:
             phase=Phase.CREATING,
             detail="the update is under way",
             endpoint=self._answering.endpoint(deployment, place),
-            handle=dict(self._handle(deployment, place, api)) | {TRIED: aim.text()},
+            handle=dict(self._handle(deployment, place, api)) | {TRIED: aim.trial(seen)},
             look_again_s=15.0,
         )
 
@@ -201,6 +204,8 @@ class SageMakerDriver:
 
     def _answer(self, deployment: Deployment, about: Standing) -> Observation:
         place = place_of(deployment, self._settings)
+        if about.digest == deployment.spec.digest:
+            deployment = _without_trial(deployment)
         handle = self._handle(deployment, place, self._api(place))
         return self._answering.observation(deployment, place, about, handle)
 

@@ -26,6 +26,8 @@ class Seen:
     """The configuration that it is on its way to; only a description says."""
     desired: int | None = None
     """Instances that it should have."""
+    modified: str = ""
+    """When it was last changed, by AWS's clock."""
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -53,6 +55,7 @@ def endpoint(said: Mapping[str, Any], tags: Mapping[str, str] | None = None) -> 
         failure=_plain(said.get("FailureReason", "")),
         pending=said.get("PendingDeploymentSummary", {}).get("EndpointConfigName", ""),
         desired=own.get("DesiredInstanceCount"),
+        modified=str(said.get("LastModifiedTime", "")),
         tags=as_mapping(said.get("Tags")) if tags is None else tags,
     )
 

@@ -2,7 +2,8 @@
 
 Creating                       CREATING
 InService on its revision      READY, once it answered a completion; not settled while anything is left to do
-InService on another one       READY and not settled: update is called; DEGRADED if that was tried and rolled back
+InService on another one       READY and not settled: update is called, and refuses what AWS has rolled back; DEGRADED
+                               where another endpoint may do better
 Updating, …                    CREATING while it is on its way to another revision or size, else as InService
 Failed, OutOfService           FAILED
 Deleting                       DELETING
@@ -50,9 +51,13 @@ class Goal:
     instances: int | None
     """None where somebody else counts them."""
 
-    def text(self) -> str:
-        """Remembered when it was asked for: a goal that AWS gave up is not asked for again."""
-        return self.revision if self.instances is None else f"{self.revision}*{self.instances}"
+    def step(self, seen: Seen) -> str:
+        """What is asked for next: another revision, or another number of instances of it."""
+        return self.revision if seen.config != self.revision else f"{self.revision}*{self.instances}"
+
+    def trial(self, seen: Seen) -> str:
+        """Remembered when it was asked for, with the state before: what AWS gave up is not asked for again."""
+        return f"{self.step(seen)}@{seen.modified}"
 
     def is_reached(self, seen: Seen) -> bool:
         return seen.config == self.revision and (self.instances is None or seen.desired in (None, self.instances))
@@ -97,12 +102,8 @@ def _changing(deployment: Deployment, seen: Seen) -> Standing:
 
 def _in_service(deployment: Deployment, seen: Seen) -> Standing:
     if was_given_up(deployment, seen):
-        return Standing(
-            phase=Phase.DEGRADED,
-            detail=f"the update was rolled back, and it serves what it did before: {failed(seen.failure)}",
-            serves=seen.config,
-            digest=UNSETTLED,
-        )
+        phase = Phase.READY if is_its_own_fault(seen) else Phase.DEGRADED
+        return Standing(phase=phase, detail=rolled_back(seen), serves=seen.config, digest=UNSETTLED)
     digest = deployment.spec.digest if is_settled(deployment, seen) else UNSETTLED
     return Standing(phase=Phase.READY, serves=seen.config, digest=digest)
 
@@ -115,9 +116,26 @@ def is_settled(deployment: Deployment, seen: Seen) -> bool:
 
 
 def was_given_up(deployment: Deployment, seen: Seen) -> bool:
-    """Whether this very goal was asked for, and AWS went back to what was there: asking again would do no better."""
+    """Whether this very step was asked for, and AWS went back to what was there: asking again would do no better."""
     aim = goal(deployment, seen)
-    return not aim.is_reached(seen) and bool(seen.failure) and deployment.handle.get(TRIED) == aim.text()
+    tried, at, modified = deployment.handle.get(TRIED, "").partition("@")
+    if tried != aim.step(seen) or aim.is_reached(seen):
+        return False
+    # AWS may give no reason (terraform-provider-aws #48997), and what it shows may be older than the request.
+    return seen.modified != modified if at else bool(seen.failure)
+
+
+def is_its_own_fault(seen: Seen) -> bool:
+    """Whether an update that was given up would be as bad on another endpoint: AWS was short of nothing, and what it
+    started came up. Another endpoint would become ready, be switched to, and answer as badly as the alarm said."""
+    said = seen.failure.lower()
+    return not any(part in said for part in ("capacity", "service limit", "quota", "ping health check"))
+
+
+def rolled_back(seen: Seen) -> str:
+    """What happened, for people."""
+    why = failed(seen.failure) or "AWS gives no reason"
+    return f"the update was rolled back, and it serves what it did before: {why}"
 
 
 def needs_another(deployment: Deployment, seen: Seen) -> bool:
@@ -162,6 +180,8 @@ def failed(reason: str) -> str:
         return f"{reason.rstrip('.')}; {CAPACITY_REMEDY}"
     if "service limit" in said or "quota" in said:
         return f"{reason.rstrip('.')}; {QUOTA_REMEDY}"
+    if "alarm" in said:
+        return f"{reason.rstrip('.')}; requests failed: `reconcile logs` shows what the container wrote"
     if "ping health check" in said or "cloudwatch" in said:
         return f"{reason.rstrip('.')}; `reconcile logs` shows what the container wrote"
     return reason

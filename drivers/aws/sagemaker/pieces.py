@@ -38,6 +38,11 @@ def pieces(api: Api, deployment: Deployment) -> tuple[Piece, ...]:
     return tuple(piece for piece in found if is_ours(piece.tags, deployment))
 
 
+def revisions(found: tuple[Piece, ...], latest: str) -> tuple[str, ...]:
+    """All revisions that pieces belong to, and the latest one."""
+    return tuple(dict.fromkeys((*(piece.name for piece in found), latest)))
+
+
 def remains(api: Api, deployment: Deployment) -> bool:
     """Without an endpoint: whether a deletion has left something, which a create never leaves. A create makes the model
     first and a deletion removes it last, and marks it before anything else."""

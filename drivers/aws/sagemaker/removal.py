@@ -1,6 +1,6 @@
 """Deleting a deployment: what costs money first, every part in an order that can be taken up again after a crash.
 
-    mark → end the scaling → inference component → endpoint → gone → configurations → models
+    mark → alarms → end the scaling → inference component → endpoint → gone → configurations → models
 
 An endpoint that is being created or changed cannot be deleted (amazon-sagemaker-examples #3432), so a deletion may be
 asked for many times before it begins.
@@ -29,12 +29,14 @@ def delete_endpoint(api: Api, scaler: Scaler, deployment: Deployment, seen: Seen
         api.tag(seen.arn, {names.LEAVING: "true"})
     if seen.status in BUSY:
         return f"AWS cannot delete an endpoint that is {seen.status}; it is asked for again"
-    pieces.mark(api, pieces.pieces(api, deployment))
+    found = pieces.pieces(api, deployment)
+    pieces.mark(api, found)
+    scaler.unguard(deployment, pieces.revisions(found, names.revision(deployment)))
     if has_component:
         scaler.remove(deployment, elastic=True)
-        found = api.component(deployment.name)
-        if found is not None:
-            if found.status != "Deleting":
+        component = api.component(deployment.name)
+        if component is not None:
+            if component.status != "Deleting":
                 api.remove("inference_component", deployment.name)
             return "AWS is deleting the model's copies"
     else:
@@ -51,6 +53,7 @@ def delete_rest(api: Api, scaler: Scaler, deployment: Deployment, *, keep: str =
     if not keep:
         scaler.remove(deployment, elastic=is_elastic(deployment.spec))
     found = _without(pieces.pieces(api, deployment), keep)
+    scaler.unguard(deployment, [name for name in pieces.revisions(found, names.revision(deployment)) if name != keep])
     if not found:
         return True
     pieces.mark(api, found)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from drivers.aws.sagemaker import names
+from drivers.aws.sagemaker.alarms import errors_name
 from drivers.aws.sagemaker.containers import AMI, environment, image
 from drivers.aws.sagemaker.ground import Ground
 from drivers.aws.sagemaker.instances import gpus, has_own_disk, instance_types, is_gpu
@@ -20,6 +21,10 @@ from drivers.values import boolean, duration, size
 Request = Mapping[str, Any]
 LEAST_STARTUP_S, MOST_STARTUP_S = 60, 3600
 DEFAULT_STARTUP_S = 1800
+BAKE_S = 300
+"""For how long a new fleet, or a part of it, is watched before old instances go. The alarm needs two minutes of three,
+and CloudWatch has them a minute or two later."""
+LEAST_UPDATE_S, MOST_UPDATE_S = 600, 28_800
 PROVISION_S = 900
 """How long a variant looks for instances of its preferred type before it takes the next pool."""
 
@@ -56,12 +61,14 @@ def endpoint_tags(deployment: Deployment, revision: str, *, settled: bool) -> di
 
 
 def update(deployment: Deployment, revision: str) -> Request:
-    """Bring the endpoint to a configuration. The number of instances stays as it is: it is changed by itself."""
+    """Bring the endpoint to a configuration, and back where its alarm rings. The number of instances stays as it is: it
+    is changed by itself."""
+    guard = {"Alarms": [{"AlarmName": errors_name(revision)}]}
     return {
         "EndpointName": deployment.name,
         "EndpointConfigName": revision,
         "RetainAllVariantProperties": True,
-        "DeploymentConfig": _policy(deployment.spec),
+        "DeploymentConfig": _policy(deployment.spec) | {"AutoRollbackConfiguration": guard},
     }
 
 
@@ -157,10 +164,19 @@ def _policy(spec: ModelSpec) -> dict[str, Any]:
     exchanged as a whole, the new one first: there is no part of it."""
     low = int(replicas(spec).low)
     if low > 1 and spec.options.get("aws.update-policy", "rolling") == "rolling":
-        batch = {"Type": "CAPACITY_PERCENT", "Value": 50 if low < 4 else 25}
-        return {"RollingUpdatePolicy": {"MaximumBatchSize": batch, "WaitIntervalInSeconds": 60}}
-    routing = {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0}
-    return {"BlueGreenUpdatePolicy": {"TrafficRoutingConfiguration": routing, "TerminationWaitInSeconds": 120}}
+        percent = 50 if low < 4 else 25
+        batch, limit = {"Type": "CAPACITY_PERCENT", "Value": percent}, _longest_s(spec, 100 // percent)
+        wait = {"WaitIntervalInSeconds": BAKE_S, "MaximumExecutionTimeoutInSeconds": limit}
+        return {"RollingUpdatePolicy": {"MaximumBatchSize": batch, **wait}}
+    routing, limit = {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0}, _longest_s(spec, 1)
+    wait = {"TerminationWaitInSeconds": BAKE_S, "MaximumExecutionTimeoutInSeconds": limit}
+    return {"BlueGreenUpdatePolicy": {"TrafficRoutingConfiguration": routing, **wait}}
+
+
+def _longest_s(spec: ModelSpec, steps: int) -> int:
+    """What an update may take before AWS gives it up: every step finds instances, starts them, and is watched."""
+    each_s = PROVISION_S + sum(startup(spec).values()) + BAKE_S
+    return min(MOST_UPDATE_S, max(LEAST_UPDATE_S, steps * each_s))
 
 
 def component(deployment: Deployment, revision: str) -> Request:

@@ -1,19 +1,19 @@
-"""Replicas that are counted while the endpoint runs: Application Auto Scaling's target and policies, and the alarm that
-wakes what has scaled to zero. All of it is put, never created: the same call again changes nothing.
+"""Replicas that are counted while the endpoint runs: Application Auto Scaling's target and policies, the alarms that
+wake what has scaled to zero, and the one that guards an update. All of it is put, never created: the same call again
+changes nothing.
 
-A target's policies go with it when it is deregistered, and so do the alarms that the policies made; ours does not.
+A target's policies go with it when it is deregistered, and so do the alarms that the policies made; ours do not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from drivers.aws.clients import Client
 from drivers.aws.errors import code_of, edge
-from drivers.aws.sagemaker import names
-from drivers.aws.sagemaker.options import idle_s, is_elastic, replicas
-from drivers.aws.tags import as_list, tags_of
+from drivers.aws.sagemaker import alarms, names
+from drivers.aws.sagemaker.options import is_elastic, replicas
 from drivers.base import Deployment, ModelSpec
 from drivers.values import duration
 
@@ -27,14 +27,14 @@ _METRICS = {
 _TARGETS = {"concurrency": 4.0, "rps": 1.0, "gpu-util": 70.0}
 """What holds where the file names no `cloud.autoscale-target`."""
 UP_S, DOWN_S = 60, 600
-_DAY_S = 86_400
+_MOST_NAMES = 100
 
 
 class Scaler:
     """Application Auto Scaling and CloudWatch of one region."""
 
-    def __init__(self, scaling: Client, alarms: Client) -> None:
-        self._scaling, self._alarms = scaling.calls, alarms.calls
+    def __init__(self, scaling: Client, watch: Client) -> None:
+        self._scaling, self._watch = scaling.calls, watch.calls
 
     def put(self, deployment: Deployment) -> None:
         """Have the number of replicas follow the load, within the bounds of the spec."""
@@ -43,9 +43,9 @@ class Scaler:
             self._scaling.register_scalable_target(**target(deployment))
             self._scaling.put_scaling_policy(**tracking(deployment))
             if is_elastic(deployment.spec):
-                for policy, alarm in ((waking, wake_alarm), (sleeping, sleep_alarm)):
+                for policy, alarm in ((waking, alarms.wake), (sleeping, alarms.sleep)):
                     put = self._scaling.put_scaling_policy(**policy(deployment))
-                    self._alarms.put_metric_alarm(**alarm(deployment, put["PolicyARN"]))
+                    self._watch.put_metric_alarm(**alarm(deployment, put["PolicyARN"]))
 
     def remove(self, deployment: Deployment, *, elastic: bool) -> None:
         """Have nobody scale it any more. What was never there is no error."""
@@ -54,7 +54,7 @@ class Scaler:
             resource, dimension = names.component_target(deployment), _COMPONENT
         with edge(f"ending the scaling of {deployment.name}", changes=True):
             if elastic:
-                self._alarms.delete_alarms(AlarmNames=list(alarm_names(deployment)))
+                self._delete(alarms.scaling_names(deployment))
             try:
                 self._scaling.deregister_scalable_target(
                     ServiceNamespace="sagemaker", ResourceId=resource, ScalableDimension=dimension
@@ -62,6 +62,27 @@ class Scaler:
             except Exception as error:
                 if code_of(error) != "ObjectNotFoundException":
                     raise
+
+    def guard(self, deployment: Deployment, revision: str) -> None:
+        """Have an update to a revision watched."""
+        with edge(f"having AWS watch the update of {deployment.name}", changes=True):
+            self._watch.put_metric_alarm(**alarms.errors(deployment, revision))
+
+    def unguard(self, deployment: Deployment, revisions: Collection[str]) -> None:
+        """Have no update to any of these revisions watched any more. What was never there is no error."""
+        with edge(f"ending the watch over updates of {deployment.name}", changes=True):
+            self._delete([alarms.errors_name(revision) for revision in revisions])
+
+    def _delete(self, named: Collection[str]) -> None:
+        """Those that exist are deleted also where others do not (reference of DeleteAlarms)."""
+        left = list(named)
+        while left:
+            try:
+                self._watch.delete_alarms(AlarmNames=left[:_MOST_NAMES])
+            except Exception as error:
+                if code_of(error) not in ("ResourceNotFound", "ResourceNotFoundException"):
+                    raise
+            del left[:_MOST_NAMES]
 
 
 def target(deployment: Deployment) -> dict[str, Any]:
@@ -97,40 +118,6 @@ def sleeping(deployment: Deployment) -> dict[str, Any]:
     return _step(deployment, "sleep", "ExactCapacity", 0, {"MetricIntervalUpperBound": 0})
 
 
-def wake_alarm(deployment: Deployment, policy: str) -> dict[str, Any]:
-    """Rings when somebody asked and there was no copy. `policy` is the ARN of what makes one."""
-    return _alarm(deployment, "wake", "a request found no copy of", policy) | {
-        "MetricName": "NoCapacityInvocationFailures",
-        "Statistic": "Maximum",
-        "Period": 60,
-        "EvaluationPeriods": 1,
-        "DatapointsToAlarm": 1,
-        "Threshold": 1.0,
-        "ComparisonOperator": "GreaterThanOrEqualToThreshold",
-        "TreatMissingData": "notBreaching",
-    }
-
-
-def sleep_alarm(deployment: Deployment, policy: str) -> dict[str, Any]:
-    """Rings when nobody asked for as long as the spec says. A copy that runs reports its requests every ten seconds,
-    also when there are none; no report at all means no copy, and nothing to be put to sleep."""
-    idle = idle_s(deployment.spec) or 0
-    period = 60 if idle <= _DAY_S else 3600  # an alarm looks back one day at most, or seven in steps of an hour
-    return _alarm(deployment, "sleep", "nobody asks", policy) | {
-        "MetricName": "ConcurrentRequestsPerCopy",
-        "Statistic": "Maximum",
-        "Period": period,
-        "EvaluationPeriods": max(1, idle // period),
-        "Threshold": 0.0,
-        "ComparisonOperator": "LessThanOrEqualToThreshold",
-        "TreatMissingData": "notBreaching",
-    }
-
-
-def alarm_names(deployment: Deployment) -> tuple[str, ...]:
-    return tuple(f"{deployment.name}-{kind}" for kind in ("wake", "sleep"))
-
-
 def _step(deployment: Deployment, kind: str, how: str, by: int, bound: Mapping[str, int]) -> dict[str, Any]:
     return _about(deployment) | {
         "PolicyName": f"{deployment.name}-{kind}",
@@ -141,17 +128,6 @@ def _step(deployment: Deployment, kind: str, how: str, by: int, bound: Mapping[s
             "Cooldown": _delay(deployment.spec, "cloud.scale-up-delay", UP_S),
             "StepAdjustments": [{**bound, "ScalingAdjustment": by}],
         },
-    }
-
-
-def _alarm(deployment: Deployment, kind: str, why: str, policy: str) -> dict[str, Any]:
-    return {
-        "AlarmName": f"{deployment.name}-{kind}",
-        "AlarmDescription": f"{why} {deployment.project}/{deployment.model}",
-        "AlarmActions": [policy],
-        "Namespace": "AWS/SageMaker",
-        "Dimensions": [{"Name": "InferenceComponentName", "Value": deployment.name}],
-        "Tags": as_list(tags_of(deployment)),
     }
 
 

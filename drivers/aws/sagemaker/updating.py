@@ -1,6 +1,7 @@
 """Bringing an endpoint to another spec in place: one step for each call, and what is done last marks it as done.
 
-    another revision    model and configuration beside the old ones, then UpdateEndpoint: AWS exchanges the instances
+    another revision    model and configuration beside the old ones, an alarm on what they answer, then UpdateEndpoint:
+                        AWS exchanges the instances, and goes back to the old ones where the alarm rings
     another number      UpdateEndpointWeightsAndCapacities on what is there
     nothing of that     scaling is put or ended, what no longer serves is cleared away, the tags say the new spec
 
@@ -38,9 +39,13 @@ def step(
         about = f"changing the number of instances of {deployment.name}"
         api.change("update_endpoint_weights_and_capacities", wanted, about)
         return aim
+    if seen.tags.get(names.SETTLED):
+        # Else nobody would clear away what is made now, should the file go back before this comes to an end.
+        api.tag(seen.arn, {names.SETTLED: ""})
     made = parts(aim.revision)
     api.make("model", made.model, deployment)
     api.make("endpoint_config", made.config, deployment)
+    scaler.guard(deployment, aim.revision)
     api.change("update_endpoint", requests.update(deployment, aim.revision), f"updating {deployment.name}")
     return aim
 
@@ -51,7 +56,9 @@ def finish(api: Api, scaler: Scaler, deployment: Deployment, seen: Seen, aim: ph
         scaler.put(deployment)
     else:
         scaler.remove(deployment, elastic=False)
-    pieces.remove(api, pieces.pieces(api, deployment), keep=seen.config)
+    found = pieces.pieces(api, deployment)
+    scaler.unguard(deployment, pieces.revisions(found, aim.revision))
+    pieces.remove(api, found, keep=seen.config)
     _retag(api, deployment, seen, aim.revision)
 
 

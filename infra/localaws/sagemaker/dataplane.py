@@ -11,14 +11,14 @@ import re
 from infra.localaws.calls import ACCOUNT
 from infra.localaws.errors import AwsError, Protocol, error_answer
 from infra.localaws.http import Answer, Request
-from infra.localaws.sagemaker import components
+from infra.localaws.sagemaker import components, guardrails
 from infra.localaws.sagemaker.hosting import Hosting, container_key, container_of
 from infra.localaws.sagemaker.scaled import no_capacity
 from infra.localaws.sagemaker.world import Endpoint, Region, Status
 from infra.localaws.tokens import region_of
 
 PATH = re.compile(r"/endpoints/([^/]+)(?:/inference-components/([^/]+))?/openai/v1/(.*)")
-SERVING = (Status.IN_SERVICE, Status.UPDATING)
+SERVING = (Status.IN_SERVICE, Status.UPDATING, Status.ROLLING_BACK)
 NO_COPIES = (
     "Inference Component has no capacity to process this request. ApplicationAutoScaling may be in-progress (if "
     "configured) or try to increase the capacity by invoking UpdateInferenceComponentRuntimeConfig API."
@@ -41,10 +41,15 @@ def answer_chat(hosting: Hosting, request: Request) -> Answer | None:
             raise AwsError("UnknownOperationException", f"{request.method} {rest} is not routed", 404)
         with hosting.around.lock:
             region = hosting.region(named)
-            key = _container(hosting, region, _endpoint(region, name), component)
+            endpoint = _endpoint(region, name)
+            key = _container(hosting, region, endpoint, component)
     except AwsError as error:
         return error_answer(Protocol.REST_JSON, error)
-    return hosting.around.containers.chat(key, request)
+    answer = hosting.around.containers.chat(key, request)
+    if answer.status >= 500:
+        with hosting.around.lock:
+            guardrails.note_failure(hosting, region, endpoint)
+    return answer
 
 
 def _endpoint(region: Region, name: str) -> Endpoint:
@@ -59,9 +64,10 @@ def _container(hosting: Hosting, region: Region, endpoint: Endpoint, component: 
     """Under which key the container runs that is to answer."""
     if component is not None:
         return _copy(hosting, region, endpoint, component)
-    for variant in endpoint.variants:
+    config, variants = guardrails.serving(endpoint)
+    for variant in variants:
         if container_of(region, variant) is not None or "ModelName" in variant.said:
-            return container_key(region, endpoint, endpoint.config, variant.name)
+            return container_key(region, endpoint, config, variant.name)
     raise AwsError("ValidationError", NEEDS_COMPONENT)
 
 

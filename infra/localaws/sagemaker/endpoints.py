@@ -13,7 +13,7 @@ from infra.localaws.sagemaker.hosting import Hosting, Operate, tags_of
 from infra.localaws.sagemaker.world import Change, Endpoint, Status, Thing, Variant
 from infra.localaws.validation import check
 
-BUSY = (Status.CREATING, Status.UPDATING, Status.DELETING)
+BUSY = (Status.CREATING, Status.UPDATING, Status.ROLLING_BACK, Status.DELETING)
 
 
 def create_endpoint(hosting: Hosting, call: Call) -> Mapping[str, Any]:

@@ -8,9 +8,10 @@ configuration that was deleted during an update (terraform-provider-aws #40048).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from infra.localaws.containers import State
+from infra.localaws.sagemaker import guardrails
 from infra.localaws.sagemaker.endpoints import types_of
 from infra.localaws.sagemaker.hosting import Hosting, container_key, container_of
 from infra.localaws.sagemaker.runs import ENDPOINTS
@@ -29,8 +30,14 @@ NO_PING = (
 def settle_endpoint(hosting: Hosting, region: Region, endpoint: Endpoint, now: datetime) -> bool:
     """Do what is due; whether anything changed that a client can see."""
     change = endpoint.change
-    if change is None or change.due > now:
+    if change is None:
         return False
+    if change.bakes and (alarm := guardrails.tripped(hosting, region, change)):
+        return _roll_back(hosting, region, endpoint, change, f"Alarm {alarm} went off during the deployment.")
+    if change.due > now:
+        return False
+    if endpoint.status is Status.ROLLING_BACK:
+        return _done(hosting, endpoint, Status.IN_SERVICE, endpoint.failure)
     if endpoint.status is Status.DELETING:
         _stop(hosting, region, endpoint, endpoint.config, endpoint.variants)
         region.remove(region.endpoints, endpoint)
@@ -102,20 +109,13 @@ def _look(hosting: Hosting, region: Region, endpoint: Endpoint, change: Change) 
         return _give_up(hosting, region, endpoint, change, NO_PING.format(broken))
     if State.STARTING in states.values():
         return False
-    if alarm := _alarm(hosting, region, change):
+    if alarm := guardrails.tripped(hosting, region, change):
         return _give_up(hosting, region, endpoint, change, f"Alarm {alarm} went off during the deployment.")
+    seconds = guardrails.bake_s(hosting, change)
+    if seconds and not change.bakes:
+        change.bakes, change.due = True, change.due + timedelta(seconds=seconds)
+        return False
     return _take_over(hosting, region, endpoint, change)
-
-
-def _alarm(hosting: Hosting, region: Region, change: Change) -> str | None:
-    """The alarm that is to roll an update back and that is on. The words about it are not AWS's."""
-    said = (change.deployment or {}).get("AutoRollbackConfiguration", {}).get("Alarms", ())
-    names = {one["AlarmName"] for one in said}
-    for name, backend in hosting.around.moto.backends("cloudwatch") if names else ():
-        for alarm in backend.alarms.values() if name == region.name else ():
-            if alarm.name in names and alarm.state_value == "ALARM":
-                return str(alarm.name)
-    return None
 
 
 def _take_over(hosting: Hosting, region: Region, endpoint: Endpoint, change: Change) -> bool:
@@ -132,6 +132,15 @@ def _give_up(hosting: Hosting, region: Region, endpoint: Endpoint, change: Chang
     shared = endpoint.config if endpoint.variants else ""
     _stop(hosting, region, endpoint, change.config, change.variants or (), keep=shared)
     return _done(hosting, endpoint, Status.IN_SERVICE if endpoint.variants else Status.FAILED, reason)
+
+
+def _roll_back(hosting: Hosting, region: Region, endpoint: Endpoint, change: Change, reason: str) -> bool:
+    """The old fleet has the traffic again; that the new one goes takes a while."""
+    _stop(hosting, region, endpoint, change.config, change.variants or (), keep=endpoint.config)
+    due = hosting.now() + timedelta(seconds=hosting.around.latencies.update_s)
+    endpoint.status, endpoint.failure, endpoint.modified = Status.ROLLING_BACK, reason, hosting.now()
+    endpoint.change = Change(due, change.started)
+    return True
 
 
 def _scale(hosting: Hosting, endpoint: Endpoint, change: Change) -> bool:

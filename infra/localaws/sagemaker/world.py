@@ -20,6 +20,7 @@ class Status(Enum):
 
     CREATING = "Creating"
     UPDATING = "Updating"
+    ROLLING_BACK = "RollingBack"
     IN_SERVICE = "InService"
     DELETING = "Deleting"
     FAILED = "Failed"
@@ -62,6 +63,8 @@ class Change:
     deployment: Mapping[str, Any] | None = None
     counts: dict[str, tuple[int | None, float | None]] = field(default_factory=dict)
     is_placed: bool = False
+    bakes: bool = False
+    """The new fleet has the traffic, and is watched."""
 
 
 @dataclass(slots=True)
