@@ -44,6 +44,7 @@ TRIED: Mapping[str, Mapping[str, str]] = {
     "cloud.accept-eula": {"cloud.accept-eula": "true", "cloud.model-source": S3},
     "cloud.autoscale-metric": {"cloud.autoscale-metric": "gpu-util", "cloud.replicas": "1..2"},
     "cloud.autoscale-target": {"cloud.autoscale-target": "7", "cloud.replicas": "1..2"},
+    "cloud.cpu": {"cloud.cpu": "16..32"},
     "cloud.disk-size": {"cloud.disk-size": "80GB", "cloud.instance-type": "cpu"},
     "cloud.engine": {"cloud.engine": "llamacpp", "cloud.model-id": "hf.co/Qwen/Qwen3-8B"},
     "cloud.health-prompt": {"cloud.health-prompt": "Are you there?"},
@@ -51,6 +52,7 @@ TRIED: Mapping[str, Mapping[str, str]] = {
     "cloud.image": {"cloud.image": "docker.io/ours/server:1"},
     "cloud.instance-type": {"cloud.instance-type": "ml.g6e.2xlarge"},
     "cloud.kms-key": {"cloud.kms-key": "other", "cloud.instance-type": "cpu"},
+    "cloud.memory": {"cloud.memory": "60GB..70GB", "cloud.accelerator": "l4"},
     "cloud.model-id": {"cloud.model-id": "ai/smollm3"},
     "cloud.model-revision": {"cloud.model-revision": "abcdef1234", "cloud.model-id": "hf.co/Qwen/Qwen3-8B"},
     "cloud.model-source": {"cloud.model-source": S3},
@@ -126,7 +128,7 @@ def test_what_is_promised_is_honoured_or_said_to_be_missing(key: str) -> None:
         assert key in TRIED or key in ELSEWHERE | ONLY_SAID
     else:
         finding = found({key: "1"}, key)
-        assert (finding.handling, finding.detail) == (Handling.IGNORED, NOT_YET)
+        assert (finding.handling, finding.detail) == (Handling.IGNORED, options.FIXED.get(key, NOT_YET))
 
 
 @pytest.mark.parametrize(
@@ -152,6 +154,10 @@ def test_what_is_promised_is_honoured_or_said_to_be_missing(key: str) -> None:
         ({"cloud.engine": "vllm", "cloud.model-id": "hf.co/Qwen/Qwen3-8B", "cloud.instance-type": "cpu"},
          "cloud.instance-type", "vLLM needs a GPU"),
         ({"cloud.reservation": "plan-1"}, "cloud.reservation", "for one instance type"),
+        ({"cloud.cpu": "5"}, "cloud.cpu", "no size of ml.g6 and ml.g5 has that"),
+        ({"cloud.memory": "1TB..2TB", "cloud.accelerator": "l4"}, "cloud.accelerator", "none of SageMaker's"),
+        ({"cloud.memory": "64GB", "cloud.instance-type": "ml.g6.xlarge"}, "cloud.memory", "has 4 cores and 16 GiB"),
+        ({"cloud.cpu": "4", "cloud.instance-type": "ml.zz9.xlarge"}, "cloud.cpu", "not known here"),
         ({"aws.update-policy": "canary"}, "aws.update-policy", "rolling, blue-green"),
     ],
 )  # fmt: skip
@@ -165,6 +171,20 @@ def test_embeddings_are_refused_since_nobody_could_ask_for_them() -> None:
     finding = found({}, "model", model="ai/mxbai-embed-large")
     assert finding.handling is Handling.REJECTED
     assert "aws-ec2" in finding.detail
+
+
+def test_a_reason_is_given_for_what_the_vocabulary_knows_and_sagemaker_cannot() -> None:
+    assert options.FIXED.keys() <= catalog.vocabulary().keys.keys() - options.IMPLEMENTED
+    assert "s3://" in options.FIXED["cloud.hf-token-secret"]
+
+
+def test_what_is_so_anyway_changes_nothing_on_the_endpoint() -> None:
+    """Another of these words made another endpoint, of the same."""
+    for key, text in (("cloud.shm-size", "1GB"), ("cloud.auth", "iam"), ("cloud.public-ip", "false")):
+        assert names.revision(builders.deployment(spec=spec(**{key: text}))) == names.revision(
+            builders.deployment(spec=spec())
+        )
+        assert key in SageMakerDriver.capabilities.updatable
 
 
 def test_what_has_no_effect_here_says_so() -> None:

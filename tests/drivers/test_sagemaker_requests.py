@@ -6,11 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import botocore.session
 import pytest
+from moto.ec2.models.instance_types import INSTANCE_TYPES
 
 from drivers.aws.sagemaker import alarms, names, requests
 from drivers.aws.sagemaker.containers import AMI
 from drivers.aws.sagemaker.ground import Ground
+from drivers.aws.sagemaker.hardware import hardware, types_of
 from drivers.aws.sagemaker.instances import gpus, has_own_disk, instance_types, is_arm
 from drivers.aws.settings import AwsSettings
 from drivers.base import Deployment
@@ -247,6 +250,38 @@ def test_an_endpoint_that_scales_to_zero_has_its_model_in_a_component() -> None:
     specification = requests.component(found, "revision")["Specification"]
     assert specification["ModelName"] == "revision"
     assert specification["ComputeResourceRequirements"]["NumberOfAcceleratorDevicesRequired"] == 4
+
+
+@pytest.mark.parametrize(
+    ("given", "types"),
+    [
+        ({"cloud__cpu": "16"}, ("ml.g6.4xlarge", "ml.g5.4xlarge")),
+        ({"cloud__memory": "60GB..128GB"}, ("ml.g6.4xlarge", "ml.g5.4xlarge")),
+        ({"cloud__memory": "64GB"}, ("ml.g6.4xlarge", "ml.g5.4xlarge")),
+        ({"cloud__memory": "64GiB", "cloud__cpu": "8..16", "cloud__accelerator": "L40S"}, ("ml.g6e.2xlarge",)),
+        ({"cloud__memory": "100GB..1TB", "cloud__instance_type": "cpu"}, ("ml.c7i.12xlarge",)),
+        ({"cloud__cpu": "8..64", "cloud__instance_type": "gpu-large"}, ("ml.p5.4xlarge",)),
+        ({"cloud__cpu": "8", "cloud__instance_type": "ml.g6.2xlarge,ml.g6.xlarge"}, ("ml.g6.2xlarge",)),
+        ({"cloud__cpu": "40..50", "cloud__accelerator": "l4:4"}, ("ml.g6.12xlarge",)),
+    ],
+)
+def test_cores_and_memory_choose_the_size(given: dict[str, str], types: tuple[str, ...]) -> None:
+    assert instance_types(deployment(**given).spec) == types
+
+
+def test_cores_and_memory_are_those_of_ec2_s_types() -> None:
+    """AWS tells them for EC2 only; moto has what it told."""
+    told = INSTANCE_TYPES
+    service = botocore.session.Session().get_service_model("sagemaker")
+    every = service.shape_for("ProductionVariantInstanceType").enum
+    known = [each for each in every if hardware(each) is not None and each[3:] in told]
+    for each in known:
+        said = told[each[3:]]
+        assert hardware(each) == (said["VCpuInfo"]["DefaultVCpus"], said["MemoryInfo"]["SizeInMiB"] / 1024), each
+    assert len(known) > 150
+    families = {each.split(".")[1] for each in every}
+    assert all(each in every for family in families for each in types_of(family))
+    assert all(hardware(each) is not None for family in families for each in types_of(family))
 
 
 @pytest.mark.parametrize(

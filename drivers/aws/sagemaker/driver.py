@@ -40,11 +40,12 @@ class SageMakerDriver:
     capabilities = Capabilities(
         updatable=frozenset(
             {
-                "context_size", "runtime_flags", "cloud.accelerator", "cloud.accelerator-memory",
-                "cloud.autoscale-metric", "cloud.autoscale-target", "cloud.disk-size", "cloud.health-prompt",
-                "cloud.idle-timeout", "cloud.image", "cloud.instance-type", "cloud.kms-key", "cloud.model-revision",
-                "cloud.name", "cloud.quantization", "cloud.replicas", "cloud.role", "cloud.scale-down-delay",
-                "cloud.scale-up-delay", "cloud.tags", "aws.inference-ami-version", "aws.update-policy",
+                "context_size", "runtime_flags", "cloud.accelerator", "cloud.accelerator-memory", "cloud.auth",
+                "cloud.autoscale-metric", "cloud.autoscale-target", "cloud.cpu", "cloud.disk-size",
+                "cloud.health-prompt", "cloud.idle-timeout", "cloud.image", "cloud.instance-type", "cloud.kms-key",
+                "cloud.memory", "cloud.model-revision", "cloud.name", "cloud.public-ip", "cloud.quantization",
+                "cloud.replicas", "cloud.role", "cloud.scale-down-delay", "cloud.scale-up-delay", "cloud.shm-size",
+                "cloud.tags", "aws.inference-ami-version", "aws.update-policy",
             }
         ),
         billable=True,

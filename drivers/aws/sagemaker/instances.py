@@ -7,13 +7,16 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from drivers import catalog
+from drivers.aws.sagemaker.hardware import hardware, types_of
 from drivers.base import ModelSpec
 from drivers.errors import Rejected
-from drivers.values import Range, accelerators, comma_list, whole_range
+from drivers.values import Range, accelerators, comma_list, sizes, whole_range
 
 MOST = 5
 """Pools of one variant (InstancePools)."""
 DEFAULT_SIZE = "gpu-small"
+_GPU_KEYS = ("cloud.accelerator", "cloud.accelerator-memory")
+_HOST_KEYS = ("cloud.cpu", "cloud.memory")
 _SHAPE = re.compile(r"ml\.[a-z0-9-]+\.[a-z0-9]+")
 _SMALLEST = {
     "g4dn": "xlarge", "g6": "xlarge", "g5": "xlarge", "g6e": "xlarge", "g7": "2xlarge", "g7e": "2xlarge",
@@ -36,8 +39,8 @@ def instance_types(spec: ModelSpec) -> tuple[str, ...]:
     """At most five native types, the preferred one first. Raises Rejected, beginning with the option's key."""
     asked = spec.options.get("cloud.instance-type", "auto")
     if asked == "auto":
-        return _by_accelerator(spec) or _of_size(DEFAULT_SIZE)
-    found = tuple(dict.fromkeys(each for name in comma_list(asked) for each in _named(name)))[:MOST]
+        return _by_accelerator(spec) or _of_size(spec, DEFAULT_SIZE)
+    found = tuple(dict.fromkeys(each for name in comma_list(asked) for each in _named(spec, name)))[:MOST]
     if len({is_gpu(each) for each in found}) > 1:
         raise Rejected("cloud.instance-type: types with and without GPU need different containers; name one kind only")
     if len({is_arm(each) for each in found}) > 1:
@@ -71,9 +74,9 @@ def has_own_disk(instance_type: str) -> bool:
     return is_gpu(instance_type) or re.fullmatch(r"[a-z]+[0-9][a-z]*d[a-z]*", family) is not None
 
 
-def _named(name: str) -> tuple[str, ...]:
+def _named(spec: ModelSpec, name: str) -> tuple[str, ...]:
     if name in catalog.sizes()["sizes"]:
-        return _of_size(name)
+        return _of_size(spec, name)
     if not _SHAPE.fullmatch(name):
         raise Rejected(
             f"cloud.instance-type: '{name}' is none of SageMaker's types: they begin with ml., as in ml.g6.xlarge"
@@ -81,17 +84,35 @@ def _named(name: str) -> tuple[str, ...]:
     return (name,)
 
 
-def _of_size(size: str) -> tuple[str, ...]:
-    return tuple(catalog.sizes()["sizes"][size]["aws-sagemaker"])
+def _of_size(spec: ModelSpec, size: str) -> tuple[str, ...]:
+    """The types of a friendly size, each with the cores and the memory that are asked for."""
+    natives: list[str] = catalog.sizes()["sizes"][size]["aws-sagemaker"]
+    key = _asked(spec, _HOST_KEYS)
+    if not key:
+        return tuple(natives)
+    found = tuple(each for native in natives for each in _with_host(spec, native))
+    if not found:
+        families = " and ".join(native.rpartition(".")[0] for native in natives)
+        raise Rejected(f"{key}: no size of {families} has that; name a type with cloud.instance-type")
+    return found
+
+
+def _with_host(spec: ModelSpec, native: str) -> tuple[str, ...]:
+    """The smallest of the same family and GPUs that fits, if there is one."""
+    family = native.removeprefix("ml.").partition(".")[0]
+    alike = (each for each in types_of(family) if gpus(each) == gpus(native) and _fits_host(spec, each))
+    return tuple(alike)[:1]
 
 
 def _by_accelerator(spec: ModelSpec) -> tuple[str, ...]:
     """Types that have what `cloud.accelerator` and `cloud.accelerator-memory` ask for, the smallest first."""
-    if not _asks(spec):
+    key = _asked(spec, _GPU_KEYS)
+    if not key:
         return ()
-    fitting = [each for each in _known() if _fits(spec, each)]
+    every_size = bool(_asked(spec, _HOST_KEYS))
+    fitting = [each for each in _known(every_size) if _fits(spec, each) and _fits_host(spec, each)]
     if not fitting:
-        raise Rejected(f"{_asks(spec)}: none of SageMaker's instance types has that; name one with cloud.instance-type")
+        raise Rejected(f"{key}: none of SageMaker's instance types has that; name one with cloud.instance-type")
     names = [wish.name for wish in accelerators(spec.options.get("cloud.accelerator", ""))]
     by_wish = sorted(fitting, key=lambda each: _place(each, names))
     return tuple(by_wish[: MOST if len(names) > 1 else 1])
@@ -99,15 +120,19 @@ def _by_accelerator(spec: ModelSpec) -> tuple[str, ...]:
 
 def _fitting(spec: ModelSpec, types: tuple[str, ...]) -> tuple[str, ...]:
     """Without those that lack the accelerators asked for, as the plan shows it; all of them lacking is a conflict."""
-    key = _asks(spec)
+    key = _asked(spec, _GPU_KEYS)
     found = tuple(each for each in types if not key or _fits(spec, each))
     if not found:
         raise Rejected(f"{key}: {types[0]} has {_said(types[0])}; leave one of the two options out")
-    return found
+    left = tuple(each for each in found if _fits_host(spec, each))
+    if not left:
+        key = _asked(spec, _HOST_KEYS)
+        raise Rejected(f"{key}: {found[0]} has {_host_said(found[0])}; leave one of the two options out")
+    return left
 
 
-def _asks(spec: ModelSpec) -> str:
-    return next((key for key in ("cloud.accelerator", "cloud.accelerator-memory") if key in spec.options), "")
+def _asked(spec: ModelSpec, keys: tuple[str, ...]) -> str:
+    return next((key for key in keys if key in spec.options), "")
 
 
 def _fits(spec: ModelSpec, instance_type: str) -> bool:
@@ -120,6 +145,24 @@ def _fits(spec: ModelSpec, instance_type: str) -> bool:
     memory: Range = whole_range(spec.options.get("cloud.accelerator-memory", "0..100000"))
     # Vendors round: 24 GB is 22.4 GiB, and 80 GB is 80 GiB.
     return memory.low * 0.93 <= found.gib * 1.0737 and found.gib <= memory.high * 1.01
+
+
+def _fits_host(spec: ModelSpec, instance_type: str) -> bool:
+    """Whether it has the cores and the main memory asked for. What is not known of a type, it has not."""
+    if not _asked(spec, _HOST_KEYS):
+        return True
+    found = hardware(instance_type)
+    if found is None:
+        return False
+    memory = sizes(spec.options.get("cloud.memory", "1MB..100TB"))
+    # 64 GB is what people say of 64 GiB.
+    has_memory = memory.low <= found.gib * 2**30 and found.gib * 10**9 <= memory.high
+    return has_memory and found.cores in whole_range(spec.options.get("cloud.cpu", "0..100000"))
+
+
+def _host_said(instance_type: str) -> str:
+    found = hardware(instance_type)
+    return f"{found.cores} cores and {found.gib:g} GiB" if found else "cores and memory that are not known here"
 
 
 def _is(name: str, kind: str) -> bool:
@@ -139,9 +182,12 @@ def _place(instance_type: str, names: list[str]) -> tuple[int, int]:
     return at, found.number if found else 0
 
 
-def _known() -> Iterator[str]:
-    """One type for each number of GPUs of each family, the smallest of each."""
+def _known(every_size: bool) -> Iterator[str]:
+    """One type for each number of GPUs of each family, the smallest of each; or all sizes of them."""
     families: dict[str, Any] = catalog.sizes()["families"]
+    if every_size:
+        yield from (each for family in _SMALLEST for each in types_of(family))
+        return
     for family, smallest in _SMALLEST.items():
         entry = families[family]
         sizes = {entry["count"]: smallest}

@@ -30,9 +30,10 @@ LIVE = frozenset(
     {
         "cloud.replicas", "cloud.autoscale-metric", "cloud.autoscale-target", "cloud.scale-up-delay",
         "cloud.scale-down-delay", "cloud.idle-timeout", "cloud.tags", "cloud.name", "cloud.health-prompt",
+        "cloud.auth", "cloud.public-ip", "cloud.shm-size",
     }
 )  # fmt: skip
-"""Keys that no model or configuration holds: what they say is changed on the endpoint that is there."""
+"""Keys that no model or configuration holds: what they say is changed on the endpoint itself, or is so anyway."""
 _DIGEST = 12
 _LONGEST = 63
 

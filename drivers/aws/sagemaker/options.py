@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import MappingProxyType
 
 from drivers import manifest
 from drivers.aws.sagemaker.containers import environment
@@ -17,14 +18,32 @@ PLATFORM = "aws-sagemaker"
 IMPLEMENTED = frozenset(
     {
         "cloud.accelerator", "cloud.accelerator-memory", "cloud.accept-eula", "cloud.account", "cloud.auth",
-        "cloud.autoscale-metric", "cloud.autoscale-target", "cloud.credentials", "cloud.disk-size", "cloud.engine",
-        "cloud.health-prompt", "cloud.idle-timeout", "cloud.image", "cloud.instance-type", "cloud.kms-key",
-        "cloud.model-id", "cloud.model-revision", "cloud.model-source", "cloud.name", "cloud.network",
-        "cloud.public-ip", "cloud.quantization", "cloud.region", "cloud.replicas", "cloud.reservation", "cloud.role",
-        "cloud.scale-down-delay", "cloud.scale-up-delay", "cloud.security-groups", "cloud.shm-size", "cloud.subnets",
-        "cloud.tags", "cloud.zones", "aws.inference-ami-version", "aws.update-policy",
+        "cloud.autoscale-metric", "cloud.autoscale-target", "cloud.cpu", "cloud.credentials", "cloud.disk-size",
+        "cloud.engine", "cloud.health-prompt", "cloud.idle-timeout", "cloud.image", "cloud.instance-type",
+        "cloud.kms-key", "cloud.memory", "cloud.model-id", "cloud.model-revision", "cloud.model-source", "cloud.name",
+        "cloud.network", "cloud.public-ip", "cloud.quantization", "cloud.region", "cloud.replicas",
+        "cloud.reservation", "cloud.role", "cloud.scale-down-delay", "cloud.scale-up-delay", "cloud.security-groups",
+        "cloud.shm-size", "cloud.subnets", "cloud.tags", "cloud.zones", "aws.inference-ami-version",
+        "aws.update-policy",
     }
 )  # fmt: skip
+FIXED = MappingProxyType(
+    {
+        "cloud.api-key-secret": "clients send AWS's own tokens (`reconcile token`): there is no key to choose",
+        "cloud.cache": (
+            "an instance fetches its weights when it starts and keeps them on its own disk; "
+            "cloud.model-source=s3://… has them come from nearby"
+        ),
+        "cloud.disk-type": "SageMaker chooses the kind of disk",
+        "cloud.health-path": "SageMaker asks /ping, and its images answer that from the server's own health",
+        "cloud.hf-token-secret": (
+            "SageMaker's images take a token as a variable only, which all can read who may describe the model; "
+            "gated weights can come from s3:// (cloud.model-source), or go to aws-ec2"
+        ),
+        "cloud.project": "is Google Cloud's word; on AWS cloud.account is the guard",
+    }
+)
+"""Options that mean something elsewhere, and why not here: said in the plan, and nothing is done."""
 METRICS = ("concurrency", "rps", "gpu-util")
 """What replicas can be counted by: SageMaker has no queue in front of its instances."""
 POLICIES = ("rolling", "blue-green")
@@ -62,7 +81,9 @@ def idle_s(spec: ModelSpec) -> int | None:
 def findings(spec: ModelSpec, settings: AwsSettings) -> Iterator[Finding]:
     """What only this platform knows; of two findings for one key the later one counts."""
     if is_embedding(spec):
-        detail = "SageMaker's OpenAI-compatible URL answers chat completions only; aws-ec2 serves embeddings"
+        detail = (
+            "SageMaker's OpenAI-compatible URL leads to chat/completions only, not to embeddings; aws-ec2 serves them"
+        )
         yield Finding("model", Handling.REJECTED, detail)
     try:
         types = instance_types(spec)
@@ -93,7 +114,7 @@ def _said(spec: ModelSpec, instance_type: str) -> Iterator[Finding]:
 
 def _machines(spec: ModelSpec, types: tuple[str, ...]) -> Iterator[Finding]:
     named = f"as {', then '.join(types)}"
-    for key in ("cloud.instance-type", "cloud.accelerator", "cloud.accelerator-memory"):
+    for key in ("cloud.instance-type", "cloud.accelerator", "cloud.accelerator-memory", "cloud.cpu", "cloud.memory"):
         if key in spec.options:
             yield Finding(key, Handling.TRANSLATED if key != "cloud.instance-type" else Handling.HONOURED, named)
     if not all(is_gpu(each) for each in types) and manifest.engine_of(spec, PLATFORM) == "vllm":
@@ -142,6 +163,7 @@ def _scaling(spec: ModelSpec, settings: AwsSettings) -> Iterator[Finding]:
 
 
 def _rest(spec: ModelSpec) -> Iterator[Finding]:
+    yield from (Finding(key, Handling.IGNORED, why) for key, why in FIXED.items() if key in spec.options)
     auth = spec.options.get("cloud.auth", "iam")
     if auth != "iam":
         detail = f"SageMaker asks for AWS's own tokens, so {auth} cannot be had; leave it out, or write iam"
