@@ -71,6 +71,50 @@ def test_models_without_access_are_denied_before_anything_is_made(make: Make) ->
         assert bedrocks.books() == []
 
 
+@pytest.mark.parametrize("mode", [Mode.ON_DEMAND, Mode.PROFILE])
+def test_the_terms_of_a_model_are_accepted_by_a_request_that_the_file_allows(make: Make, mode: Mode) -> None:
+    """AWS subscribes the account when a model is first asked, and answers meanwhile: ready is when it is subscribed."""
+    bedrocks = make(mode)
+    bedrocks.cloud.perform("bedrock-access", model=OSS, agreement="NOT_AVAILABLE", entitlement="NOT_AVAILABLE")
+    with pytest.raises(Denied, match=r"the file says cloud\.accept-eula=true"):
+        bedrocks.driver.create(bedrocks.deployment())
+    assert "runtime.chat/completions" not in bedrocks.cloud.counts(), "nobody accepts anything by asking"
+    accepting = bedrocks.deployment(1, accept_eula="true")
+    bedrocks.driver.create(accepting)
+    for _ in range(3):
+        seen = bedrocks.driver.observe(accepting)
+        assert (seen.phase, "is subscribing this account" in seen.detail) == (Phase.CREATING, True)
+    assert bedrocks.cloud.counts()["runtime.chat/completions"] == 1
+    bedrocks.advance()
+    seen = bedrocks.driver.observe(accepting)
+    assert (seen.phase, "agreement" in (seen.handle or {})) == (Phase.READY, False)
+    assert "bedrock.CreateFoundationModelAgreement" not in bedrocks.cloud.calls()
+
+
+def test_an_agreement_that_is_not_made_is_said_and_begun_again(make: Make) -> None:
+    bedrocks = make()
+    accepting = bedrocks.deployment(1, accept_eula="true")
+    bedrocks.cloud.perform("bedrock-access", model=OSS, agreement="NOT_AVAILABLE", marketplace="REFUSED")
+    bedrocks.driver.create(accepting)
+    seen = bedrocks.driver.observe(accepting)
+    assert (seen.phase, "HTTP 403" in seen.detail) == (Phase.CREATING, True)
+    bedrocks.cloud.perform("bedrock-access", model=OSS, marketplace="ALLOWED")
+    assert "is subscribing" in bedrocks.driver.observe(accepting).detail
+    bedrocks.cloud.perform("bedrock-access", model=OSS, agreement="ERROR")
+    assert "nobody has accepted the terms" in bedrocks.driver.observe(accepting).detail
+    bedrocks.cloud.perform("bedrock-access", model=OSS, agreement="NOT_AVAILABLE")
+    bedrocks.until(bedrocks.driver.observe, accepting, Phase.READY)
+
+
+def test_an_agreement_that_somebody_else_has_begun_is_waited_for(make: Make) -> None:
+    bedrocks = make()
+    bedrocks.cloud.perform("bedrock-access", model=OSS, agreement="PENDING")
+    bedrocks.driver.create(bedrocks.deployment())
+    assert bedrocks.driver.observe(bedrocks.deployment()).phase is Phase.CREATING
+    bedrocks.cloud.perform("bedrock-access", model=OSS, agreement="AVAILABLE")
+    bedrocks.until(bedrocks.driver.observe, bedrocks.deployment(), Phase.READY)
+
+
 def test_access_that_is_taken_away_before_the_first_answer_is_said_in_awss_words(make: Make) -> None:
     bedrocks = make()
     deployment = bedrocks.deployment()

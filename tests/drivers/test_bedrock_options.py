@@ -35,10 +35,13 @@ from tests.drivers.bedrocks import REGION, ROLE, Bedrocks, Network
 S3 = {"cloud.model-source": "s3://weights/smollm2"}
 KEY = "arn:aws:kms:us-west-2:123456789012:key/00000000-0000-4000-8000-000000000000"
 STRANGER = "999999999999"
+UNSIGNED = "mistral.mistral-7b-instruct-v0:2"
+"""The model whose terms nobody has accepted for this account."""
 
 TRIED: Mapping[str, Mapping[str, str]] = {
     # key: with it, two specs that differ in nothing else come to different requests, or point clients elsewhere
     API: {API: "mantle"},
+    "cloud.accept-eula": {"cloud.accept-eula": "true", "cloud.model-id": UNSIGNED},
     "cloud.account": {"cloud.account": STRANGER},
     "cloud.api-key-secret": {"cloud.api-key-secret": "shared"},
     "cloud.auth": {"cloud.auth": "iam", "cloud.api-key-secret": "shared"},
@@ -112,6 +115,7 @@ class Account:
         parameters = own(Place(REGION, None), "ssm").calls
         parameters.put_parameter(Name="/models/bedrock-key", Value="ABSK-one", Type="SecureString")
         self.aws.perform("bedrock-key", key="ABSK-one", region=REGION)
+        self.aws.perform("bedrock-access", model=UNSIGNED, agreement="NOT_AVAILABLE")
         tables: dict[str, Any] = {
             "networks": {"own": network.vpc},
             "subnets": {"a": network.subnets[0]},
@@ -174,6 +178,7 @@ def account(
 
 
 EXPECTED: Mapping[str, Callable[[list[str]], bool]] = {
+    "cloud.accept-eula": lambda sent: UNSIGNED in sent[-1] and any("chat/completions" in line for line in sent),
     "cloud.account": lambda sent: sent[-1].startswith("Denied: ") and not any("Create" in line for line in sent),
     "cloud.api-key-secret": lambda sent: any("chat/completions with ABSK-one" in line for line in sent),
     "cloud.auth": lambda sent: any("chat/completions with a token" in line for line in sent),
@@ -210,7 +215,7 @@ def test_every_honoured_key_is_sent_as_what_it_means_and_would_not_be_without_it
 
 def test_what_changes_nothing_sends_the_same(account: Account) -> None:
     """Without which every key would seem to change something."""
-    others = {"llamacpp.threads": "4", "aws.update-policy": "rolling", "cloud.accept-eula": "true"}
+    others = {"llamacpp.threads": "4", "aws.update-policy": "rolling", "cloud.health-path": "/up"}
     assert account.sent(spec(others)) == account.sent(spec({}))
     assert account.sent(spec(S3)) == account.sent(spec(S3))
 
@@ -241,7 +246,6 @@ def test_what_is_promised_is_honoured_or_said_to_be_missing(key: str) -> None:
 @pytest.mark.parametrize(
     ("key", "words"),
     [
-        ("cloud.accept-eula", "in the Bedrock console"),
         ("cloud.guardrail", "headers of every request"),
         ("cloud.health-path", "a real completion was answered"),
         ("cloud.hf-token-secret", "s3:// and from nowhere else"),

@@ -191,6 +191,13 @@ def test_what_has_no_meaning_in_a_mode_is_said() -> None:
     assert bought["cloud.inference-profile"][0] is Handling.IGNORED
 
 
+def test_the_word_that_terms_are_accepted_has_a_meaning_where_aws_asks_for_it() -> None:
+    assert "our first request does" in found(spec(accept_eula="true"))["cloud.accept-eula"][1]
+    assert found(spec(accept_eula="false"))["cloud.accept-eula"] == (Handling.HONOURED, "")
+    imported = found(spec("ai/smollm2", model_source="s3://b/m", accept_eula="true"))["cloud.accept-eula"]
+    assert imported == (Handling.IGNORED, "AWS asks nobody to accept terms for weights of one's own")
+
+
 def test_the_other_api_has_ids_of_its_own_and_none_of_the_rest() -> None:
     def mantle(**options: str) -> ModelSpec:
         asked = spec(**options)
@@ -347,6 +354,7 @@ def test_geographies_are_told_from_regions() -> None:
         ({"regionAvailability": "NOT_AVAILABLE"}, "choose another region"),
         ({"entitlementAvailability": "NOT_AVAILABLE"}, "not entitled"),
         ({"agreementAvailability": {"status": "NOT_AVAILABLE"}}, "accepted the terms"),
+        ({"agreementAvailability": {"status": "PENDING"}}, "a quarter of an hour"),
         ({"agreementAvailability": {"status": "ERROR", "errorMessage": "no card"}}, "no card"),
         ({"authorizationStatus": "NOT_AUTHORIZED"}, "bedrock:InvokeModel"),
     ],

@@ -18,6 +18,7 @@ from drivers.aws.bedrock.imports import REMOVED, Imports
 from drivers.aws.bedrock.keys import Keys, wants_key
 from drivers.aws.bedrock.looks import looks
 from drivers.aws.bedrock.observing import (
+    AGREEMENT,
     CREATED,
     MODE,
     MODEL,
@@ -55,7 +56,7 @@ class BedrockDriver:
 
     name = PLATFORM
     capabilities = Capabilities(
-        updatable=frozenset({"cloud.tags", "cloud.name", "cloud.health-prompt", "cloud.account"}),
+        updatable=frozenset({"cloud.tags", "cloud.name", "cloud.health-prompt", "cloud.account", access.EULA}),
         billable=True,
         # AWS takes no request that was signed more than five minutes ago.
         settle_s=300.0,
@@ -112,7 +113,8 @@ class BedrockDriver:
             found = deployment.handle  # the id that clients send was settled when it was first asked for
         else:
             wish = wish_of(deployment.spec, self._settings)
-            found = {CREATED: YES, MODEL: wish.model, SENDS: self._target(view, wish).sends}
+            target, agreement = self._target(view, wish)
+            found = {CREATED: YES, MODEL: wish.model, SENDS: target.sends} | agreement
         handle = {key: value for key, value in found.items() if key != REMOVED} | base(view, mode)
         return self._look(self._afresh(view, handle))
 
@@ -125,11 +127,11 @@ class BedrockDriver:
         if seen.state is not State.ABSENT:
             return {**deployment.handle, ARN: seen.arn}
         wish = replace(wish_of(deployment.spec, self._settings), mode=kind.mode)
-        target = self._target(view, wish) if wish.model else NOWHERE
+        target, agreement = self._target(view, wish) if wish.model else (NOWHERE, {})
         if kind.mode is Mode.PROVISIONED:
             self._require_an_answer(view, wish)
         kind.make(view.shelf, deployment, target)
-        return {}
+        return agreement
 
     def _require_an_answer(self, view: View, wish: Wish) -> None:
         """Before model units are paid for by the hour: whether clients could use them. Raises Rejected where AWS says
@@ -140,15 +142,16 @@ class BedrockDriver:
         if any(words in answer.detail for words in UNSERVED):
             raise Rejected(f"{wish.model}: no model units were bought, because {answer.detail}")
 
-    def _target(self, view: View, wish: Wish) -> Target:
-        """What answers, once AWS has said that it is there and that this account may use it."""
+    def _target(self, view: View, wish: Wish) -> tuple[Target, dict[str, str]]:
+        """What answers, once AWS has said that it is there and that this account may use it; and what is to be
+        remembered of an agreement that is still to come."""
         if wish.mantle:
             require_listed(wish.model, view.shelf.region, view.answering.listed(view.deployment, view.place))
-            return NOWHERE._replace(sends=wish.model)
+            return NOWHERE._replace(sends=wish.model), {}
         shelf = view.shelf
         target = target_of(wish, shelf.region, shelf.models, shelf.profiles(wish.residency), view.now)
-        access.require(shelf, wish.model)
-        return target
+        is_coming = access.require(shelf, wish.model, access.accepts(view.deployment.spec))
+        return target, {AGREEMENT: YES} if is_coming else {}
 
     def update(self, deployment: Deployment) -> Observation:
         view, mode = self._prepared(deployment), mode_remembered(deployment)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
+from drivers.aws.bedrock import access
 from drivers.aws.bedrock.answering import LOOK_S, VIA, Answering
 from drivers.aws.bedrock.doors import Door
 from drivers.aws.bedrock.geography import end_of, notice_of
@@ -23,7 +24,9 @@ from drivers.base import Deployment, Endpoint, Observation, Phase
 from drivers.probe import Answer
 
 MODE, CREATED, MODEL, SENDS, ANSWERED = "mode", "created", "model", "sends", "answered"
-YES = "yes"
+AGREEMENT = "agreement"
+"""That the account was not subscribed to the model when it was asked for: to come, and then asked for by a request."""
+YES, ASKED = "yes", "asked"
 NOT_ASKED = Answer(False, "the model has not been asked yet")
 _STARTING_S = 30.0
 _NEVER = frozenset({400, 404})
@@ -89,7 +92,7 @@ def _own(view: View, mode: Mode, seen: Seen) -> Observation:
     handle = {**base(view, mode), CREATED: YES, ARN: seen.arn}
     if seen.model:
         handle[MODEL] = seen.model
-    handle |= {key: view.deployment.handle[key] for key in (ANSWERED, VIA) if key in view.deployment.handle}
+    handle |= {key: view.deployment.handle[key] for key in (AGREEMENT, ANSWERED, VIA) if key in view.deployment.handle}
     if seen.state is State.STARTING:
         return Observation(phase=Phase.CREATING, detail=seen.detail, handle=handle, look_again_s=_STARTING_S)
     if seen.state is not State.ACTIVE:
@@ -111,16 +114,31 @@ def _served(view: View, handle: Mapping[str, str], sends: str) -> Observation:
         return Observation(phase=Phase.FAILED, detail=ended or lost, handle=handle, endpoint=endpoint)
     if lost:
         return Observation(phase=Phase.DEGRADED, detail=lost, handle=handle, endpoint=endpoint)
+    if handle.get(AGREEMENT) == ASKED and (subscribing := _subscribing(view, handle)):
+        return subscribing
     answer = Answer(True) if answered else _ask(view, sends)
     if not answer.ok:
         return _unanswered(answer, handle, door)
+    if handle.get(AGREEMENT) == YES:
+        asked, detail = {**handle, AGREEMENT: ASKED}, access.under_way(handle[MODEL])
+        return Observation(phase=Phase.CREATING, detail=detail, handle=asked, look_again_s=LOOK_S)
     model = view.shelf.models.get(handle.get(MODEL, "")) if _is_listed(view, handle) else None
     return Observation(
         phase=Phase.READY,
         detail=notice_of(model) if model is not None else "",
         endpoint=endpoint or _endpoint(view, sends),
-        handle={**handle, ANSWERED: sends},
+        handle={key: value for key, value in handle.items() if key != AGREEMENT} | {ANSWERED: sends},
     )
+
+
+def _subscribing(view: View, handle: Mapping[str, str]) -> Observation | None:
+    """What is said until the agreement is made; None when it is. AWS answers for a while before that, also where it is
+    not going to be made: then the model is asked anew, which is what begins it."""
+    missing = access.missing_for(view.shelf, handle[MODEL])
+    if not missing:
+        return None
+    kept = handle if missing == access.under_way(handle[MODEL]) else {**handle, AGREEMENT: YES}
+    return Observation(phase=Phase.CREATING, detail=missing, handle=kept, look_again_s=LOOK_S)
 
 
 def _unanswered(answer: Answer, handle: Mapping[str, str], door: Door) -> Observation:

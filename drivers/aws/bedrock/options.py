@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
+from drivers.aws.bedrock.access import EULA, accepts
 from drivers.aws.bedrock.chats import warning
 from drivers.aws.bedrock.doors import PLACES, PUBLIC, is_private
 from drivers.aws.bedrock.geography import RESIDENCY, geography
@@ -22,6 +23,7 @@ from drivers.values import pairs
 IMPLEMENTED = frozenset(
     {
         API,
+        EULA,
         "cloud.account",
         "cloud.api-key-secret",
         "cloud.auth",
@@ -47,10 +49,6 @@ _MEANINGLESS: Mapping[str, str] = MappingProxyType(
     {
         "cloud.health-path": (
             f"{NOT_YET}: there is no server of one's own to ask; ready means that a real completion was answered"
-        ),
-        "cloud.accept-eula": (
-            f"{NOT_YET}: a model's terms are accepted once per account, by its owner, in the Bedrock console; none are "
-            "accepted on a file's word"
         ),
         "cloud.hf-token-secret": (
             f"{NOT_YET}: Bedrock reads weights from s3:// and from nowhere else, and no token of Hugging Face is asked "
@@ -97,10 +95,26 @@ def _served(spec: ModelSpec, settings: AwsSettings, wish: Wish) -> Iterator[Find
         yield Finding(RESIDENCY, Handling.IGNORED, detail)
     elif RESIDENCY in spec.options:
         yield _residency(wish.residency, wanted_region(spec, settings))
+    if EULA in spec.options:
+        yield _terms(spec, wish)
     if wish.mode is not Mode.IMPORT:
         for key in _IMPORT_ONLY:
             if key in spec.options:
                 yield Finding(key, Handling.IGNORED, "only an import of one's own weights needs it")
+
+
+def _terms(spec: ModelSpec, wish: Wish) -> Finding:
+    """Whose word it takes for an account to be subscribed to a model."""
+    if wish.mode is Mode.IMPORT or wish.mantle:
+        what = "weights of one's own" if wish.mode is Mode.IMPORT else "bedrock-mantle"
+        return Finding(EULA, Handling.IGNORED, f"AWS asks nobody to accept terms for {what}")
+    if not accepts(spec):
+        return Finding(EULA, Handling.HONOURED)
+    detail = (
+        "where nobody has accepted the model's terms for the account, our first request does, if the credentials may "
+        "aws-marketplace:Subscribe"
+    )
+    return Finding(EULA, Handling.TRANSLATED, detail)
 
 
 def what_happens(wish: Wish) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 GEOGRAPHIES: Mapping[str, tuple[str, ...]] = {
@@ -64,7 +64,14 @@ MODELS: tuple[Model, ...] = (
 MANTLE = ("openai.gpt-oss-20b", "openai.gpt-oss-120b")
 """What the service bedrock-mantle offers; its ids are its own."""
 
-GRANTED = {"agreement": "AVAILABLE", "authorization": "AUTHORIZED", "entitlement": "AVAILABLE", "region": "AVAILABLE"}
+GRANTED = {
+    "agreement": "AVAILABLE",
+    "authorization": "AUTHORIZED",
+    "entitlement": "AVAILABLE",
+    "region": "AVAILABLE",
+    "marketplace": "ALLOWED",
+}
+"""The last one is whether credentials may subscribe the account, which is IAM's to say on AWS."""
 
 
 @dataclass(slots=True)
@@ -74,6 +81,8 @@ class Catalogue:
     changed: dict[str, Model] = field(default_factory=dict)
     hidden: set[str] = field(default_factory=set)
     access: dict[str, dict[str, str]] = field(default_factory=dict)
+    subscribed: dict[str, datetime] = field(default_factory=dict)
+    """Models to which the account is being subscribed, until when."""
 
     def models(self, region: str) -> Iterator[Model]:
         """Those that a region lists."""
@@ -84,8 +93,24 @@ class Catalogue:
     def find(self, region: str, id: str) -> Model | None:
         return next((model for model in self.models(region) if model.id == id), None)
 
-    def may_use(self, id: str) -> bool:
-        return self.access_to(id) == GRANTED
+    def may_use(self, id: str, now: datetime, takes_s: float) -> bool:
+        """Whether a request is answered. The first one for a model without an agreement begins to make one, and is
+        answered meanwhile (user guide, "Understanding automatic model access")."""
+        access = self.access_to(id)
+        if access["agreement"] == "NOT_AVAILABLE" and access["marketplace"] == "ALLOWED":
+            self.access[id] = access | {"agreement": "PENDING"}
+            self.subscribed[id] = now + timedelta(seconds=takes_s)
+        access = self.access_to(id) | {"marketplace": "ALLOWED"}
+        if id in self.subscribed:
+            access |= {"agreement": "AVAILABLE", "entitlement": "AVAILABLE"}
+        return access == GRANTED
+
+    def settle(self, now: datetime) -> None:
+        """Agreements that are due have come about, unless somebody changed their course."""
+        for id in [id for id, due in self.subscribed.items() if due <= now]:
+            del self.subscribed[id]
+            if self.access_to(id)["agreement"] == "PENDING":
+                self.access[id] = self.access_to(id) | {"agreement": "AVAILABLE", "entitlement": "AVAILABLE"}
 
     def access_to(self, id: str) -> dict[str, str]:
         return GRANTED | self.access.get(id, {})
@@ -101,6 +126,7 @@ class Catalogue:
         self.changed.clear()
         self.hidden.clear()
         self.access.clear()
+        self.subscribed.clear()
 
 
 def model_arn(region: str, id: str) -> str:

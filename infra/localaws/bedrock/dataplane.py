@@ -117,7 +117,7 @@ def _chatting(model: Model) -> Model:
 
 
 def _allowed(world: World, id: str) -> str:
-    if not world.catalogue.may_use(id):
+    if not world.catalogue.may_use(id, world.now(), world.around.latencies.create_s):
         raise Refused(403, "You don't have access to the model with the specified model ID.", "permission_error")
     return id
 

@@ -38,7 +38,8 @@ class Bedrock(Overlay):
 
     def access(self, model: str, **given: str) -> None:
         """From now on GetFoundationModelAvailability says this of a model: `agreement`, `authorization`, `entitlement`,
-        `region`. What is not plainly granted is refused by the data plane, too."""
+        `region`. What is not plainly granted is refused by the data plane, too, but for an agreement that a request can
+        make; it cannot where `marketplace` is REFUSED."""
         if unknown := given.keys() - GRANTED.keys():
             raise KeyError(f"there is no {', '.join(unknown)}: {', '.join(GRANTED)}")
         self.world.catalogue.access[model] = self.world.catalogue.access.get(model, {}) | given
@@ -69,6 +70,7 @@ class Bedrock(Overlay):
         return dataplane.answer(self.world, request)
 
     def settle(self, now: datetime) -> None:
+        self.world.catalogue.settle(now)
         for region in self.world.regions.values():
             throughput.settle(self.world, region, now)
             imports.settle(self.world, region, now)
