@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -86,6 +86,8 @@ class Bedrocks:
     clients: Clients
     settings: AwsSettings
     mode: Mode = Mode.ON_DEMAND
+    always: Mapping[str, str] = field(default_factory=dict)
+    """Options that every deployment has besides its own."""
 
     def __post_init__(self) -> None:
         # Tokens of the readiness check are made by the real clock, so the cloud's must not run far away from it.
@@ -102,7 +104,7 @@ class Bedrocks:
         """One of the mode's two specs; with `options` (`tags="team:search"`), the first one and these."""
         wanted = spec or SPECS[self.mode][number != 1]
         more = {f"cloud.{name.replace('_', '-')}": text for name, text in options.items()}
-        made = builders.deployment(number, spec=replace(wanted, options={**wanted.options, **more}))
+        made = builders.deployment(number, spec=replace(wanted, options={**wanted.options, **self.always, **more}))
         return replace(made, name=external_name(made.lineage, made.model, made.id))
 
     def refused_spec(self) -> ModelSpec:

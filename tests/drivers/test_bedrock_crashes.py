@@ -20,11 +20,13 @@ from drivers.aws.bedrock.throughput import Throughputs
 from drivers.aws.bedrock.wish import Mode, mode_of
 from drivers.aws.clients import Clients
 from drivers.aws.errors import edge
+from drivers.aws.place import Place
 from drivers.aws.tags import as_lower_list, tags_of
 from drivers.base import Deployment, Observation, Phase
 from drivers.errors import DriverError
+from infra.localaws.bedrock.catalogue import MODELS
 from infra.localaws.localaws import LocalAws
-from tests.drivers.bedrocks import SPECS, Bedrocks, Remembering, settings
+from tests.drivers.bedrocks import REGION, SPECS, Bedrocks, Network, Remembering, settings
 
 LOST = ("request-lost", "response-lost")
 ROUNDS = 20
@@ -91,6 +93,7 @@ class Driving:
         raise AssertionError(f"{deployment.name} is still there after {ROUNDS} rounds: {seen}")
 
 
+Make = Callable[[Mode], Callable[[], Bedrocks]]
 Story = Callable[[Driving], Iterator[None]]
 """What happens; the part after `yield` is what is cut off."""
 
@@ -205,7 +208,7 @@ class Table:
 
 
 @pytest.fixture
-def make(aws: LocalAws, aws_clients: Clients, tmp_path: Path) -> Callable[[Mode], Callable[[], Bedrocks]]:
+def make(aws: LocalAws, aws_clients: Clients, tmp_path: Path) -> Make:
     def of(mode: Mode) -> Callable[[], Bedrocks]:
         def made() -> Bedrocks:
             aws.reset()
@@ -222,13 +225,45 @@ def make(aws: LocalAws, aws_clients: Clients, tmp_path: Path) -> Callable[[Mode]
     ids=lambda story: story.__name__,
 )
 @pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.value)
-def test_whatever_is_cut_off_ends_in_one_whole_thing_or_nothing(
-    make: Callable[[Mode], Callable[[], Bedrocks]], mode: Mode, story: Story
-) -> None:
+def test_whatever_is_cut_off_ends_in_one_whole_thing_or_nothing(make: Make, mode: Mode, story: Story) -> None:
     points, failures = Table(make(mode)).failures(story)
     print(f"\nbedrock {mode.value:11} {story.__name__:11} {points:3} points, {len(failures)} failures")
     assert failures == []
     assert points > 4
+
+
+@pytest.fixture
+def make_hard(aws: LocalAws, aws_clients: Clients, tmp_path: Path, localhost_names: None) -> Make:
+    """In an account that lets nobody in but by the operator's endpoint, and has accepted no model's terms."""
+    always = {"cloud.public-ip": "false", "cloud.accept-eula": "true"}
+
+    def of(mode: Mode) -> Callable[[], Bedrocks]:
+        def made() -> Bedrocks:
+            aws.reset()
+            Network(aws_clients(Place(REGION, None), "ec2").calls).endpoint()
+            for model in MODELS:
+                aws.perform("bedrock-access", model=model.id, agreement="NOT_AVAILABLE")
+            aws.baseline()
+            return Bedrocks(aws, aws_clients, settings(tmp_path), mode, always)
+
+        return made
+
+    return of
+
+
+@pytest.mark.parametrize(
+    "story",
+    [pytest.param(story, marks=[] if story is creation else [pytest.mark.slow]) for story in STORIES],
+    ids=lambda story: story.__name__,
+)
+@pytest.mark.parametrize("mode", [Mode.ON_DEMAND, Mode.PROFILE], ids=lambda mode: mode.value)
+def test_neither_does_it_matter_behind_an_endpoint_and_before_an_agreement(
+    make_hard: Make, mode: Mode, story: Story
+) -> None:
+    points, failures = Table(make_hard(mode)).failures(story)
+    print(f"\nbedrock {mode.value:11} {story.__name__:11} {points:3} points, {len(failures)} failures (private)")
+    assert failures == []
+    assert points > 6
 
 
 class NamesByChance(Throughputs):
@@ -250,7 +285,7 @@ class NamesByChance(Throughputs):
         return super().find(shelf, named, by_tags=by_tags)
 
 
-def test_a_driver_that_names_by_chance_is_caught(make: Callable[[Mode], Callable[[], Bedrocks]]) -> None:
+def test_a_driver_that_names_by_chance_is_caught(make: Make) -> None:
     """The control: the table is able to see what it is there for."""
     bedrocks = make(Mode.PROVISIONED)()
     driving = Driving(bedrocks, broken_kinds={Mode.PROVISIONED: NamesByChance()})
