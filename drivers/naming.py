@@ -9,7 +9,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 NAMING_VERSION = 1
 
@@ -20,6 +20,21 @@ def mint_id(now: datetime, random_bytes: Callable[[int], bytes]) -> str:
     """A ULID: 48 bits of milliseconds since the POSIX epoch, 80 random bits. Sorts by time as text."""
     value = (int(now.timestamp() * 1000) << 80) | int.from_bytes(random_bytes(10), "big")
     return "".join(_CROCKFORD[(value >> shift) & 31] for shift in range(125, -1, -5))
+
+
+def minted_at(deployment_id: str) -> datetime:
+    """When an id was minted, to the millisecond: a deployment's age survives the loss of every record of it.
+
+    Raises ValueError for what is no ULID.
+    """
+    try:
+        digits = [_CROCKFORD.index(letter) for letter in deployment_id]
+    except ValueError:
+        digits = []
+    if len(digits) != 26:
+        raise ValueError(f"{deployment_id!r} is no deployment id: it has 26 digits of Crockford's base 32")
+    value = sum(digit << shift for digit, shift in zip(digits, range(125, -1, -5), strict=True))
+    return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=value >> 80)
 
 
 def external_name(lineage: str, model: str, deployment_id: str) -> str:
