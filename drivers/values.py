@@ -19,6 +19,8 @@ from drivers.shapes import SHAPES
 _DURATION = r"([0-9]{1,9})(s|m|h|d)"
 _SIZE = r"([0-9]{1,12}(?:\.[0-9]{1,6})?) ?(?:([kKMGT]i?)B?|B)"
 _NUMBER = r"-?[0-9]{1,15}(?:\.[0-9]{1,9})?"
+_MOST_SECONDS = 3650 * 86_400
+"""Beyond it, adding to a time of today would leave the calendar some day."""
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _POWERS = {"k": 1, "m": 2, "g": 3, "t": 4}
 _TRUE, _FALSE = frozenset({"true", "yes", "on", "1"}), frozenset({"false", "no", "off", "0"})
@@ -84,7 +86,10 @@ def duration(text: str) -> int | None:
     match = re.fullmatch(_DURATION, text)
     if match is None:
         raise ValueError(f"{text!r} is not a duration: write 90s, 15m, 2h, 1d or off")
-    return int(match[1]) * _SECONDS[match[2]]
+    seconds = int(match[1]) * _SECONDS[match[2]]
+    if seconds > _MOST_SECONDS:
+        raise ValueError(f"{text!r} is longer than ten years: write off for no end")
+    return seconds
 
 
 def size(text: str) -> int:

@@ -12,6 +12,7 @@ from drivers.base import Phase
 from reconciler.case import Case, field_changes
 from reconciler.desired import DesiredModel
 from reconciler.intents import is_doubted, was_offered
+from reconciler.lifetime import TTL
 from reconciler.moment import Removals
 from reconciler.plan import Action, FieldChange, Step
 from state.record import DeploymentRecord, Intent
@@ -52,8 +53,11 @@ def see_out(case: Case, record: DeploymentRecord) -> Iterator[Step]:
     platform that takes several calls, it is taken up: what is half deleted never comes back."""
     patience = case.settled_at(record, since=record.phase_since)
     stuck = f"somebody began to delete it, and that does not end: {record.detail}"
-    if case.moment.now < patience or case.kept:
+    is_over = case.ended_at(record) is not None
+    if case.moment.now < patience or (case.kept and not is_over):
         yield case.hold(record, "it is being deleted", patience)
+    elif is_over:
+        yield from lay_down(case, record)
     elif case.want is None:
         yield from remove(case, record)
     elif record is not case.active:
@@ -89,6 +93,24 @@ def remove(case: Case, record: DeploymentRecord) -> Iterator[Step]:
         yield case.hold(record, "gone from the file; deleted when it stays gone", ripe)
     else:
         yield from unless_busy(case, record, GONE)
+
+
+def lay_down(case: Case, record: DeploymentRecord) -> Iterator[Step]:
+    """One that has had its time, whoever still wants it: the files lose its address first, then whoever uses it gets as
+    long as after a replacement. Then it goes."""
+    ended = case.ended_at(record)
+    assert ended is not None
+    why = f"its time is up ({TTL}={case.ttl(record)})"
+    patience = max(ended, record.retired_at or ended) + timedelta(seconds=case.rules(record).bake_s)
+    in_use = case.moment.busy.get(record.deployment.id)
+    if case.book.protected:
+        yield case.hold(record, f"{why}, and it is protected: `reconcile unprotect {case.key}` lets it go")
+    elif case.moment.now >= patience:
+        yield case.step(Action.DELETE, record, why, insists=True)
+    elif record.active or in_use:
+        yield case.hold(record, f"{why}; {in_use or 'the files name it'}", patience)
+    else:
+        yield case.step(Action.DELETE, record, why)
 
 
 def finish(case: Case, record: DeploymentRecord) -> Iterator[Step]:
@@ -203,7 +225,10 @@ def begin(case: Case, want: DesiredModel) -> Iterator[Step]:
     """Create, update or replace, whichever the present deployments allow."""
     staying = [record for record in case.records if record.intent is Intent.CREATE]
     serving = case.active or (staying[-1] if len(staying) == 1 else None)
-    if len(case.records) > len(staying):
+    if case.over:
+        ended = f"its time was up at {case.ends_at:%Y-%m-%d %H:%M} UTC"
+        yield case.hold(None, f"{ended}; commit a change, or `reconcile resume {case.key}`")
+    elif len(case.records) > len(staying):
         yield case.hold(None, "an earlier deployment is still being deleted")
     elif not staying:
         yield from new(case, Action.CREATE, None, "another attempt" if case.attempts() else "the file asks for it")

@@ -12,6 +12,7 @@ from drivers.errors import Ambiguous, DriverError
 from reconciler import intents
 from reconciler.adoption import FORGOTTEN, LET_GO
 from reconciler.desired import DesiredModel
+from reconciler.lifetime import grown
 from reconciler.plan import Action, Step
 from reconciler.tenure import Tenure
 from state.record import (
@@ -81,7 +82,7 @@ class Applier:
         if step.action is Action.CREATE and step.deployment is not None:
             record = intents.before_create(self._known.deployments[step.deployment], now)
         else:
-            book = intents.one_more_attempt(book, want.spec.digest, now)
+            book = intents.one_more_attempt(book, want, now)
             record = intents.new_deployment(
                 lineage=self._known.lineage,
                 project=self._known.project,
@@ -102,11 +103,13 @@ class Applier:
         confirmed = old.applied_digest in ("", old.deployment.spec.digest)
         # The record may be an older copy: what the platform already shows needs no call.
         there = bool(step.changes) and old.phase is Phase.READY and old.applied_digest == want.spec.digest
+        book = grown(self._book(step.model), old, want)
         if there or (confirmed and all(self._inert(record.driver, change.key) for change in step.changes)):
             recorded = _closed(record, old)
-            self._commit(PutDeployment(recorded), self._event("update", step, recorded))
+            older = () if book == self._book(step.model) else (PutModel(book),)
+            self._commit(*older, PutDeployment(recorded), self._event("update", step, recorded))
             return Applied(step, recorded)
-        book = replace(self._book(step.model), halted="")
+        book = replace(book, halted="")
         self._commit(PutModel(book), PutDeployment(record), self._event("update", step, record))
         return self._call(step, record, book, lambda driver: driver.update(record.deployment))
 

@@ -11,14 +11,15 @@ from datetime import datetime, timedelta
 from functools import cached_property
 
 from drivers.base import ModelSpec, Phase
-from drivers.values import duration
 from reconciler.backoff import MAX_ATTEMPTS
 from reconciler.desired import DesiredModel
 from reconciler.intents import was_offered
+from reconciler.lifetime import TTL, deployment_ends_at, model_ends_at, written_s
 from reconciler.moment import Moment, Removals, Rules
 from reconciler.plan import Action, FieldChange, Step
 from state.record import DeploymentRecord, Intent, ModelRecord
 
+_PATIENCE = "cloud.startup-timeout"
 _BEYOND_CHANGE = (Phase.FAILED, Phase.ABSENT, Phase.DELETING)
 
 
@@ -30,8 +31,9 @@ class Case:
     want: DesiredModel | None
     judged: DesiredModel | None
     """The model as the file has it, also when that was refused."""
-    kept: bool
-    """The file has it, and what it says was refused."""
+    kept: str
+    """Why it stays as it is although the file has it: what it says was refused, or suspends it. Empty where it does not
+    stay."""
     records: Sequence[DeploymentRecord]
     book: ModelRecord
     moment: Moment
@@ -50,6 +52,36 @@ class Case:
         ]
         ready = [record for record in fitting if record.phase is Phase.READY]
         return next(reversed(ready or fitting), None)
+
+    @cached_property
+    def ends_at(self) -> datetime | None:
+        """When the time of what the file asks for is up (`cloud.ttl`)."""
+        return model_ends_at(self.want, self.book) if self.want is not None else None
+
+    @property
+    def over(self) -> bool:
+        return self.ends_at is not None and self.moment.now >= self.ends_at
+
+    def ended_at(self, record: DeploymentRecord) -> datetime | None:
+        """Since when a deployment has had its time; None while it has not.
+
+        What the file asks for decides. Where that does not get through, because it was refused, say, or the model is
+        gone and waits for a person's word, the last word that did holds: what the deployment was made for. A
+        replacement on its way gets the time that it may take to start before that.
+        """
+        if self.over:
+            return self.ends_at
+        own = deployment_ends_at(record, self.book)
+        if own is None or record is self.same or (record.adopted and self.judged is None):
+            return None
+        if self.want is not None:
+            own += timedelta(seconds=self.moment.rules[self.want.driver].capabilities.startup_timeout_s)
+        return own if self.moment.now >= own else None
+
+    def ttl(self, record: DeploymentRecord) -> str:
+        """What was written of the time that a deployment has."""
+        asked = self.want.options.get(TTL) if self.want is not None and self.over else None
+        return asked.text if asked is not None else record.deployment.spec.options.get(TTL, "")
 
     def rules(self, record: DeploymentRecord) -> Rules:
         return self.moment.rules[record.driver]
@@ -86,9 +118,11 @@ class Case:
         return sent + timedelta(seconds=self.rules(record).capabilities.settle_s)
 
     def startup_timeout_s(self, record: DeploymentRecord) -> float:
-        written = record.deployment.spec.options.get("cloud.startup-timeout")
-        given = duration(written) if written is not None else None
-        return given if given is not None else self.rules(record).capabilities.startup_timeout_s
+        written = written_s(record, _PATIENCE)
+        usual = self.judged.options.get(_PATIENCE) if self.judged is not None else None
+        if written is None and usual is not None and isinstance(usual.value, int):
+            return usual.value
+        return written if written is not None else self.rules(record).capabilities.startup_timeout_s
 
     def attempts(self) -> int:
         if self.want is None or not self.book.attempts:
@@ -124,6 +158,7 @@ class Case:
         cause: str,
         changes: tuple[FieldChange, ...] = (),
         not_before: datetime | None = None,
+        insists: bool = False,
     ) -> Step:
         towards = record is None or action in (Action.CREATE, Action.REPLACE, Action.UPDATE)
         judged = self.judged
@@ -138,6 +173,7 @@ class Case:
             resolution=judged.resolution if judged is not None else (),
             location=judged.location if judged is not None else None,
             not_before=not_before,
+            insists=insists,
         )
 
 

@@ -90,8 +90,14 @@ class DesiredModel(NamedTuple):
 
     @property
     def protected(self) -> bool:
-        """`cloud.protect`: never deleted."""
-        option = self.options.get("cloud.protect")
+        """`cloud.protect`, or `cloud.deletion-policy=retain`: it stays when the file does not have it any more."""
+        protect, policy = self.options.get("cloud.protect"), self.options.get("cloud.deletion-policy")
+        return (protect is not None and protect.value is True) or (policy is not None and policy.value == "retain")
+
+    @property
+    def suspended(self) -> bool:
+        """`cloud.suspend`: it stays as it is, and nothing is begun."""
+        option = self.options.get("cloud.suspend")
         return option is not None and option.value is True
 
     @property

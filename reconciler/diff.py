@@ -25,6 +25,7 @@ class Relation(Enum):
     UNWANTED = "the model is gone from the file"
     KEPT = "the model is in the file, but what it says was refused"
     LEAVING = "its deletion was begun"
+    OVER = "its time is up"
     SAME = "it is what the file asks for"
     OTHER = "the file asks for something else"
 
@@ -44,6 +45,7 @@ class Answer(Enum):
     GIVE_GRACE = "give_grace"
     TRY_ANEW = "try_anew"
     SUPERSEDE = "supersede"
+    LAY_DOWN = "lay_down"
 
 
 _A = Answer
@@ -55,6 +57,7 @@ _ROWS: Mapping[Relation, tuple[Answer, ...]] = {
     Relation.UNWANTED: (_A.REMOVE,      _A.REMOVE,     _A.REMOVE,    _A.REMOVE,     _A.REMOVE,    _A.SEE_OUT, _A.WAIT),
     Relation.KEPT:     (_A.NOTHING,     _A.NOTHING,    _A.NOTHING,   _A.NOTHING,    _A.NOTHING,   _A.SEE_OUT, _A.WAIT),
     Relation.LEAVING:  (_A.FORGET,      _A.FINISH,     _A.FINISH,    _A.FINISH,     _A.FINISH,    _A.FINISH,  _A.WAIT),
+    Relation.OVER:     (_A.LAY_DOWN,    _A.LAY_DOWN,   _A.LAY_DOWN,  _A.LAY_DOWN,   _A.LAY_DOWN,  _A.SEE_OUT, _A.WAIT),
     Relation.SAME:     (_A.ISSUE_AGAIN, _A.BE_PATIENT, _A.SERVE,     _A.GIVE_GRACE, _A.TRY_ANEW,  _A.SEE_OUT, _A.WAIT),
     Relation.OTHER:    (_A.SUPERSEDE,   _A.SUPERSEDE,  _A.SUPERSEDE, _A.SUPERSEDE,  _A.SUPERSEDE, _A.SEE_OUT, _A.WAIT),
 }  # fmt: skip
@@ -71,11 +74,12 @@ def diff(desired: Desired, known: Recorded, moment: Moment, revision: str) -> Pl
     steps: list[Step] = []
     routes: dict[str, str] = {}
     for key in sorted(own):
+        kept = _kept(desired, key)
         case = Case(
             key=key,
-            want=desired.models.get(key),
+            want=None if kept else desired.models.get(key),
             judged=desired.judged.get(key),
-            kept=key in desired.refused,
+            kept=kept,
             records=sorted(own[key], key=lambda record: record.deployment.id),
             book=known.models.get(key) or ModelRecord(key=key),
             moment=moment,
@@ -104,15 +108,24 @@ def _steps(case: Case) -> Iterator[Step]:
     for record in case.records:
         yield from _ANSWERS[TABLE[relation(case, record), record.phase]](case, record)
     if case.kept:
-        yield case.hold(None, "what the file says of it was refused; it stays as it is")
+        yield case.hold(None, case.kept)
     if case.want is not None and case.same is None:
         yield from answers.begin(case, case.want)
+
+
+def _kept(desired: Desired, key: str) -> str:
+    if key in desired.refused:
+        return "what the file says of it was refused; it stays as it is"
+    suspended = key in desired.models and desired.models[key].suspended
+    return "the file suspends it; it stays as it is" if suspended else ""
 
 
 def relation(case: Case, record: DeploymentRecord) -> Relation:
     """How one of a case's deployments stands to what is desired."""
     if record.intent is Intent.DELETE:
         return Relation.LEAVING
+    if case.ended_at(record) is not None:
+        return Relation.OVER
     if case.kept:
         return Relation.KEPT
     if case.want is None:
@@ -122,9 +135,13 @@ def relation(case: Case, record: DeploymentRecord) -> Relation:
 
 def _route(case: Case, steps: Sequence[Step]) -> str | None:
     """The deployment that services should be pointed at from now on; None leaves the model without an endpoint."""
-    if case.same is not None and case.same.phase is Phase.READY:
-        return case.same.deployment.id
-    if case.active is None or (relation(case, case.active) is Relation.UNWANTED and case.active.adopted):
+    serving = case.same if case.same is not None and case.same.phase is Phase.READY else case.active
+    if serving is None:
+        return None
+    stands = relation(case, serving)
+    if stands is Relation.OVER:
+        return serving.deployment.id if case.book.protected else None
+    if stands is Relation.UNWANTED and serving.adopted:
         return None
     going = {step.deployment for step in steps if step.action in (Action.DELETE, Action.FORGET)}
-    return None if case.want is None and case.active.deployment.id in going else case.active.deployment.id
+    return None if case.want is None and serving.deployment.id in going else serving.deployment.id

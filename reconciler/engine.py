@@ -20,6 +20,7 @@ from reconciler.beginning import other_projects, take_lease, write_down_doubts
 from reconciler.diff import diff
 from reconciler.errors import InputError, Refused, SourceError
 from reconciler.inventory import Inventory
+from reconciler.lifetime import note_births
 from reconciler.manner import Manner
 from reconciler.moment import Moment
 from reconciler.observe import observe_all
@@ -162,6 +163,7 @@ class Engine:
         known = refresh(recorded, seen, now())
         if fresh:  # only a good reading is evidence that a model is gone
             known = note_wanted(known, {*reading.desired.models, *reading.desired.refused}, now())
+        known = note_births(known, reading.desired.models)
         # Whatever is acted upon protects, also a reading that could not be repeated just now.
         return _protect(known, reading), seen
 

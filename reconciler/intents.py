@@ -14,6 +14,8 @@ from drivers.base import Deployment, ModelSpec, Observation, Phase
 from drivers.errors import Ambiguous, DriverError, Rejected, Taken
 from drivers.naming import NAMING_VERSION, external_name, mint_id
 from reconciler.backoff import before_asking_again_s, before_next_attempt_s
+from reconciler.desired import DesiredModel
+from reconciler.lifetime import newborn
 from state.record import DeploymentRecord, Intent, ModelRecord
 
 
@@ -48,11 +50,12 @@ def new_deployment(
     )
 
 
-def one_more_attempt(book: ModelRecord, digest: str, now: datetime) -> ModelRecord:
-    """The book of a model for which a new deployment of the spec `digest` is about to be made."""
+def one_more_attempt(book: ModelRecord, want: DesiredModel, now: datetime) -> ModelRecord:
+    """The book of a model for which a new deployment is about to be made."""
+    digest = want.spec.digest
     attempts = book.attempts + 1 if book.attempts_digest == digest else 1
     return replace(
-        book,
+        newborn(book, want, now),
         attempts=attempts,
         attempts_digest=digest,
         next_try_at=now + timedelta(seconds=before_next_attempt_s(attempts)),

@@ -98,6 +98,8 @@ def conflicts(
     """Options that contradict each other: (the key to change, what is wrong). `instance_types` are native ones."""
     if _text(options, "cloud.visibility") == "public" and _text(options, "cloud.auth") not in ("api-key", "iam"):
         yield "cloud.visibility", "option 'cloud.visibility=public' needs 'cloud.auth=api-key' or 'cloud.auth=iam'"
+    if "cloud.ttl" in options and _text(options, "cloud.protect") == "true":
+        yield "cloud.ttl", "option 'cloud.ttl' contradicts 'cloud.protect': the one deletes, the other one never does"
     if instance_types and not fitting(options, instance_types, families):
         yield from _accelerator_conflicts(options, instance_types[0], families)
 

@@ -52,6 +52,8 @@ class Step(NamedTuple):
     location: Location | None = None
     not_before: datetime | None = None
     """For waits: when the answer can change by time alone."""
+    insists: bool = False
+    """For deletes: also while somebody still uses it. It had its time, and a while more."""
 
 
 class Verdict(NamedTuple):

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from reconciler.errors import NothingRecorded
+from reconciler.lifetime import renewed
 from reconciler.options import nearest
 from state.record import (
     Change,
@@ -55,7 +56,7 @@ def decide(request: Request, known: Recorded, now: datetime, *, desired: Collect
         one = chosen(own, request.deployment, model)
         return Decision([DropDeployment(one)], f"{model}: forgotten; the platform was not touched")
     if request.command == "resume":
-        fresh = PutModel(replace(book, halted="", attempts=0, next_try_at=None))
+        fresh = PutModel(replace(renewed(book, own, now), halted="", attempts=0, next_try_at=None))
         again = [PutDeployment(replace(record, next_call_at=None, failed_calls=0)) for record in own]
         return Decision([fresh, *again], f"{model}: will be tried again")
     if request.command == "confirm":

@@ -72,7 +72,7 @@ def may_go(
     if not _deletes(step) or step.deployment is None:
         return True
     record = known.deployments[step.deployment]
-    if record.endpoint is None or record.intent is Intent.DELETE:
+    if record.endpoint is None or record.intent is Intent.DELETE or step.insists:
         return True
     if ports.drivers(record.driver).in_flight(record.deployment):
         return False

@@ -127,9 +127,9 @@ def test_the_platforms_own_wish_is_not_taken_for_days() -> None:
 
 
 def test_attempts_count_per_spec_and_each_waits_longer() -> None:
-    first = intents.one_more_attempt(model_record(halted="given up", attempts=4, attempts_digest="old"), "new", NOON)
-    assert (first.attempts, first.attempts_digest, first.halted) == (1, "new", "")
-    second = intents.one_more_attempt(first, "new", NOON)
+    first = intents.one_more_attempt(model_record(halted="given up", attempts=4, attempts_digest="old"), NEW, NOON)
+    assert (first.attempts, first.attempts_digest, first.halted) == (1, NEW.digest, "")
+    second = intents.one_more_attempt(first, NEW, NOON)
     assert second.attempts == 2
     assert second.next_try_at == at(before_next_attempt_s(2))
     assert first.next_try_at is not None
