@@ -110,7 +110,7 @@ def lay_down(case: Case, record: DeploymentRecord) -> Iterator[Step]:
     elif record.active or in_use:
         yield case.hold(record, f"{why}; {in_use or 'the files name it'}", patience)
     else:
-        yield case.step(Action.DELETE, record, why)
+        yield from unless_busy(case, record, why)
 
 
 def finish(case: Case, record: DeploymentRecord) -> Iterator[Step]:

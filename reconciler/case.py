@@ -66,13 +66,13 @@ class Case:
         """Since when a deployment has had its time; None while it has not.
 
         What the file asks for decides. Where that does not get through, because it was refused, say, or the model is
-        gone and waits for a person's word, the last word that did holds: what the deployment was made for. A
-        replacement on its way gets the time that it may take to start before that.
+        gone and waits for a person's word, the last word that did holds: what the deployment was made for. A change in
+        place comes before that, and a replacement on its way gets the time that it may take to start.
         """
         if self.over:
             return self.ends_at
         own = deployment_ends_at(record, self.book)
-        if own is None or record is self.same or (record.adopted and self.judged is None):
+        if own is None or record is self.same or self.updatable(record) or (record.adopted and self.judged is None):
             return None
         if self.want is not None:
             own += timedelta(seconds=self.moment.rules[self.want.driver].capabilities.startup_timeout_s)

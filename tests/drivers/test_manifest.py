@@ -56,7 +56,7 @@ def test_what_the_vocabulary_promises_and_this_release_lacks_is_reported_as_that
         assert NOT_YET in found(key, "aws-sagemaker", everywhere)[1], key
 
 
-@pytest.mark.parametrize("key", ["cloud.ttl", "cloud.max-price", "cloud.suspend"])
+@pytest.mark.parametrize("key", ["cloud.max-price", "cloud.budget"])
 def test_what_limits_spending_is_refused_where_it_is_not_yet_honoured_and_money_is_spent(key: str) -> None:
     for platform in ("aws-sagemaker", "aws-ec2", "gcp-vertex"):
         assert found(key, platform)[0] is Handling.REJECTED

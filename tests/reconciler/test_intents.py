@@ -12,8 +12,10 @@ from reconciler import intents
 from reconciler.backoff import before_next_attempt_s
 from state.record import DeploymentRecord, Intent
 from tests.builders import LINEAGE, NOON, at, deployment_record, endpoint, model_record, model_spec, observation
+from tests.reconciler.wishes import wish
 
 LATER = at(60)
+NEW = wish(spec=model_spec(context_size=2048))
 
 
 def _new(seed: int = 1) -> DeploymentRecord:
@@ -128,7 +130,7 @@ def test_the_platforms_own_wish_is_not_taken_for_days() -> None:
 
 def test_attempts_count_per_spec_and_each_waits_longer() -> None:
     first = intents.one_more_attempt(model_record(halted="given up", attempts=4, attempts_digest="old"), NEW, NOON)
-    assert (first.attempts, first.attempts_digest, first.halted) == (1, NEW.digest, "")
+    assert (first.attempts, first.attempts_digest, first.halted) == (1, NEW.spec.digest, "")
     second = intents.one_more_attempt(first, NEW, NOON)
     assert second.attempts == 2
     assert second.next_try_at == at(before_next_attempt_s(2))

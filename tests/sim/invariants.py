@@ -13,7 +13,7 @@ from drivers.fake import FakeDriver, Thing
 from reconciler.desired import DesiredModel
 from state.record import DeploymentRecord
 from state.store import Lease
-from tests.sim import ledger
+from tests.sim import ledger, lifetimes
 from tests.sim.mishaps import unrecorded
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def before_call(world: World, holder: str, understood: bool, verb: str, driver: 
         world.violated("S9", f"{verb} of {name} by one that never understood the source")
     if verb == "create":
         ledger.before_create(world, deployment)
+        lifetimes.before_create(world, deployment)
         _asked_for(world, holder, deployment)
         sent = world.sent.setdefault((driver, deployment.id), deployment)
         if (sent.name, sent.spec) != (name, deployment.spec):
@@ -167,7 +168,8 @@ def _deleted(world: World, driver: str, name: str) -> None:
     if thing is None:
         return
     url = address(thing.port)
-    _in_use(world, place, name, url, failed=bool(thing.fails))
+    if not lifetimes.may_be_up(world, place, record.deployment, and_s=world.bake_s):
+        _in_use(world, place, name, url, failed=bool(thing.fails))
 
 
 def address(port: int) -> str:
@@ -218,11 +220,11 @@ def after_resolving(
 ) -> None:
     """A deletion became durable, decided on a source read at `read_at`, and on so many good readings in a row that were
     `without` a model, by one whose last good reading asks for `wanted`. S5, S9: one that served goes after its
-    successor took over and the bake time, or after a removal that lasted. S10 is about all of them."""
+    successor took over and the bake time, after a removal that lasted, or when its time is up. S10 is about all."""
     deployment, endpoint = record.deployment, record.endpoint
     place = world.places[deployment.project]
     _protected(world, place, deployment, wanted)
-    if endpoint is None or endpoint.url not in place.last_mentioned:
+    if endpoint is None or endpoint.url not in place.last_mentioned or lifetimes.may_be_up(world, place, deployment):
         return
     model, now = deployment.model, world.scheduler.time
     works = record.phase in (Phase.READY, Phase.DEGRADED)
@@ -290,15 +292,20 @@ def unconverged(world: World) -> list[str]:
 
 def _place_unconverged(world: World, place: Place) -> list[str]:
     recorded = world.store.load(place.name)
-    wanted = {key: model for key, model in place.commits[-1][1].items() if key not in place.hopeless}
-    trouble = []
+    asked = place.commits[-1][1]
+    waiting = [key for key, model in asked.items() if lifetimes.has_its_time(world, place, key, model.spec)]
+    trouble = [f"{place.name}: the time of {key} is not up yet" for key in waiting]
+    over = {key for key, model in asked.items() if lifetimes.must_be_up(world, place, key, model.spec)}
+    wanted = {key: model for key, model in asked.items() if key not in place.hopeless | over | {*waiting}}
     for key, model in wanted.items():
         serving = place.files.says.get(key)
         if not any(_serves(world, model.driver, model.spec.digest, key, place, serving)):
             trouble.append(f"{place.name}: {key} is not served as the file asks")
-    unwanted = place.files.says.keys() - wanted.keys() - place.hopeless  # no service asks for what is only protected
+    unwanted = (
+        place.files.says.keys() - wanted.keys() - place.hopeless - {*waiting}
+    )  # no service asks for what is only protected
     trouble += [f"{place.name}: the files still name {key}" for key in unwanted]
-    kept = wanted.keys() | place.protected.keys() | place.hopeless
+    kept = wanted.keys() | place.protected.keys() | (place.hopeless - over) | {*waiting}
     for id, record in recorded.deployments.items():
         if record.adopted and record.deployment.model not in kept:
             continue  # found by its tags and wanted by no file: only a person may say that it goes
@@ -309,7 +316,9 @@ def _place_unconverged(world: World, place: Place) -> list[str]:
     counts = Counter(each.deployment.model for each in recorded.deployments.values() if each.deployment.model in wanted)
     doubled = [key for key, count in counts.items() if count > 1]
     trouble += [f"{place.name}: {counts[key]} deployments of {key} are recorded" for key in doubled]
-    if set(place.containers.environment.values()) - place.files.urls():
+    # One whose models are not all there is not restarted: it keeps what it has, also of one that had its time.
+    running = {url for key, url in place.containers.environment.items() if key not in over}
+    if running - place.files.urls():
         trouble.append(f"{place.name}: a service runs with an old address")
     return trouble
 

@@ -17,6 +17,7 @@ from reconciler.backoff import MAX_ATTEMPTS
 from reconciler.desired import DesiredModel
 from reconciler.sweep import EVERY_S, GRACE_S
 from state.record import Append, Change, DropDeployment, Intent, PutDeployment
+from tests.sim import lifetimes
 
 if TYPE_CHECKING:
     from tests.sim.world import Place, World
@@ -142,6 +143,8 @@ def after_write(
     ousted = world.heard.get(writer, math.inf) < world.ousted.get((place.name, writer), -math.inf)
     for key in before.keys() & set(wanted) - place.files.says.keys():
         text = f"the files of {place.name} lost the address of {key}, which serves"
+        if lifetimes.model_may_be_up(world, place, key):
+            continue
         if ousted and _serves(world, place, key, before[key]):
             world.pardoned("S15", "written by one that could not hear that the store went back", text)
         elif _serves(world, place, key, before[key]):

@@ -14,10 +14,11 @@ from reconciler import adoption as adoption_
 from reconciler import answers, beginning, diff, engine, intents, inventory, observe, policy, refresh, sweep
 from reconciler.apply import Applier
 from reconciler.case import Case
+from reconciler.desired import DesiredModel
 from reconciler.sweep import Sweeps
 from reconciler.tenure import Tenure
 from state.memory import MemoryStore
-from state.record import DeploymentRecord, Intent
+from state.record import DeploymentRecord, Intent, ModelRecord
 from tests.sim.faults import Fault
 from tests.sim.places import Files
 from tests.sim.world import World
@@ -113,6 +114,13 @@ def file_fence() -> AbstractContextManager[None]:
 
 def take_over_stamp() -> AbstractContextManager[None]:
     return _patched(Files, "claim", lambda self, stamp: None)
+
+
+def birth() -> AbstractContextManager[None]:
+    def again(book: ModelRecord, want: DesiredModel, now: datetime) -> ModelRecord:
+        return replace(book, born_at=now, born_digest=want.spec.digest)
+
+    return _patched(intents, "newborn", again)
 
 
 def epoch_floor() -> AbstractContextManager[None]:
@@ -325,6 +333,7 @@ MUTANTS: Mapping[str, Mutant] = {
             ("read", Fault.UNREADABLE),
         ),
         Mutant("tombstone: grace", tombstone_grace, "two good readings are proof at once", ("remove", "rename")),
+        Mutant("birth", birth, "every attempt has its time anew", ("time_is_up_in_vain",)),
         Mutant("bake time", bake_time, "what was replaced goes at once"),
         Mutant(
             "ignorance waits",

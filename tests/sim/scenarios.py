@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from drivers.base import ModelSpec
 from drivers.errors import Unavailable
 from drivers.fake import REFUSED_FLAG
+from drivers.values import duration
 from reconciler.desired import DesiredModel
 from reconciler.options import Level, Option
 from tests.builders import model_spec, place
@@ -27,6 +29,13 @@ def want(key: str = "llm", spec: ModelSpec = A, *, driver: str = "fake", **given
 
 
 OTHER = want("other", A)
+
+
+def timed(spec: ModelSpec, text: str) -> DesiredModel:
+    """One that goes by itself after so long."""
+    written = replace(spec, options={"cloud.ttl": text})
+    asked = Option("cloud.ttl", text, duration(text), place(), Level.MODEL)
+    return want(spec=written, options={"cloud.ttl": asked})
 
 
 def add(world: World) -> Iterator[float]:
@@ -170,6 +179,49 @@ def given_up(world: World) -> Iterator[float]:
     world.commit("demo", OTHER, want(spec=A))
     yield 4000
     world.platforms["fake"].failing.clear()
+    world.commit("demo", OTHER, want(spec=B))
+    yield 60
+
+
+def time_is_up(world: World) -> Iterator[float]:
+    """What has a time goes after it, whoever uses it, also where it was made anew; a change gives it another one."""
+    world.commit("demo", OTHER, timed(A, "100s"))
+    yield 60
+    world.in_the_console("llm")
+    yield 150
+    world.commit("demo", OTHER, timed(B, "80s"))
+    yield 100
+
+
+def time_is_up_in_vain(world: World) -> Iterator[float]:
+    """Attempts that fail do not begin the time anew."""
+    world.commit("demo", OTHER)
+    world.platforms["fake"].failing["llm"] = "out of memory"
+    yield 60
+    world.commit("demo", OTHER, timed(A, "1200s"))
+    yield 4500
+    world.platforms["fake"].failing.clear()
+    yield 100
+
+
+def time_is_changed(world: World) -> Iterator[float]:
+    """More time, in place; then a replacement while the old one's time runs out."""
+    world.commit("demo", OTHER, timed(A, "80s"))
+    yield 50
+    world.commit("demo", OTHER, timed(A, "200s"))
+    yield 130
+    world.commit("demo", OTHER, timed(B, "100s"))
+    yield 60
+
+
+def suspended(world: World) -> Iterator[float]:
+    """What is suspended stays as it is, whatever else the file says of it."""
+    world.commit("demo", OTHER, want(spec=A))
+    yield 80
+    frozen = model_spec(context_size=2048, options={"cloud.suspend": "true"})
+    asked = Option("cloud.suspend", "true", True, place(), Level.MODEL)
+    world.commit("demo", OTHER, want(spec=frozen, options={"cloud.suspend": asked}))
+    yield 150
     world.commit("demo", OTHER, want(spec=B))
     yield 60
 
@@ -440,7 +492,7 @@ SCENARIOS: dict[str, Story] = {
         gone_and_unreadable, silence, unwritable_files, everything_vanishes, rewound_state, rewound_while_running,
         rewound_and_broken, rewound_and_wanted_again, rewound_while_replacing, half_deleted, lost_state,
         lost_after_years, lost_while_moving, rebooted, stripped_tags, stripped_while_starting, edited_files,
-        late_echo, revived,
+        late_echo, revived, time_is_up, time_is_up_in_vain, time_is_changed, suspended,
     )
 }  # fmt: skip
 TOLD_ON: Mapping[str, tuple[str, str]] = {"rebooted": ("local", "names")}

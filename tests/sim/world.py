@@ -33,6 +33,8 @@ BAKE_S, GRACE_S = 60.0, 120.0
 CAPABILITIES = Capabilities(
     updatable=frozenset({"runtime_flags"}), settle_s=400.0, startup_timeout_s=300.0, degraded_grace_s=20.0
 )
+INERT = frozenset({"cloud.suspend", "cloud.ttl"})
+"""What the reconciler itself honours: a change of it needs nothing done on a platform that shows no digest of it."""
 LOCAL = replace(CAPABILITIES, local=True)
 
 
@@ -164,7 +166,9 @@ class World:
     @property
     def rules(self) -> Mapping[str, Rules]:
         return {
-            name: Rules(capabilities=self.capabilities(name), bake_s=BAKE_S, removal_grace_s=GRACE_S)
+            name: Rules(
+                capabilities=self.capabilities(name), inert=INERT.__contains__, bake_s=BAKE_S, removal_grace_s=GRACE_S
+            )
             for name in DRIVERS
         }
 

@@ -1,0 +1,91 @@
+"""`cloud.ttl` as the world sees it: from when on the time of something may be up, and from when on it must be.
+
+Time counts from the birth of a spec. The world knows when each of its deployments was minted: the oldest one is
+its birth, unless the record went back since and the birth with it. Then the newest one is the latest that it may be.
+One that another time was given to in place is as old as before.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from drivers.base import Deployment, ModelSpec
+from drivers.naming import minted_at
+from drivers.values import duration
+from tests.builders import NOON
+
+if TYPE_CHECKING:
+    from tests.sim.world import Place, World
+
+TTL = "cloud.ttl"
+LATE_S = 120.0
+"""How long a call may be on its way that was decided on in time."""
+
+
+def may_be_up(world: World, place: Place, deployment: Deployment, *, and_s: float = 0.0) -> bool:
+    """Whether it has had its time, and so many seconds more: by what it was made for, or by what is wanted now."""
+    wanted = place.commits[-1][1].get(deployment.model)
+    specs = [deployment.spec, *([wanted.spec] if wanted is not None else [])]
+    ends = (_earliest_end(world, place, deployment.model, spec) for spec in specs)
+    return any(world.scheduler.time >= end + and_s - world.slack_s - 1 for end in ends)
+
+
+def model_may_be_up(world: World, place: Place, model: str) -> bool:
+    """The same of whatever was ever wanted of a model."""
+    specs = {wanted[model].spec.digest: wanted[model].spec for _, wanted in place.commits if model in wanted}
+    ends = [_earliest_end(world, place, model, spec) for spec in specs.values() if TTL in spec.options]
+    return any(world.scheduler.time >= end - world.slack_s - 1 for end in ends)
+
+
+def must_be_up(world: World, place: Place, model: str, spec: ModelSpec) -> bool:
+    """Whether the time of a spec is up for certain. One whose birth went out of the record, of which nothing is left
+    that would tell it, is born once more."""
+    births = _births(world, place, model, spec)
+    inherited = _births(world, place, model, spec, exactly=False)
+    if not inherited or TTL not in spec.options:
+        return False
+    went_back = not births or world.rewound_at >= births[0] - world.slack_s
+    book = world.store.load(place.name).models.get(model)
+    if went_back and births and (book is None or book.born_digest != spec.digest):
+        return False
+    born = inherited[-1] if went_back else births[0]
+    return world.scheduler.time >= born + _ttl_s(spec) + world.slack_s
+
+
+def has_its_time(world: World, place: Place, model: str, spec: ModelSpec) -> bool:
+    """Whether it is to go by itself, and that is still to come."""
+    return TTL in spec.options and not must_be_up(world, place, model, spec)
+
+
+def before_create(world: World, deployment: Deployment) -> None:
+    """S17: nothing is asked for whose time is up."""
+    place = world.places[deployment.project]
+    births = _births(world, place, deployment.model, deployment.spec)
+    if TTL in deployment.spec.options and births and world.rewound_at < births[0] - world.slack_s:
+        late_s = world.sent_at - births[0] - _ttl_s(deployment.spec) - world.slack_s
+        if late_s > LATE_S:
+            world.violated("S17", f"{deployment.name} was asked for {late_s:.0f} s after its time was up")
+
+
+def _earliest_end(world: World, place: Place, model: str, spec: ModelSpec) -> float:
+    births = _births(world, place, model, spec, exactly=False)
+    return births[0] + _ttl_s(spec) if births and TTL in spec.options else math.inf
+
+
+def _ttl_s(spec: ModelSpec) -> float:
+    return duration(spec.options[TTL]) or math.inf
+
+
+def _timeless(spec: ModelSpec) -> ModelSpec:
+    return replace(spec, options={key: text for key, text in spec.options.items() if key != TTL})
+
+
+def _births(world: World, place: Place, model: str, spec: ModelSpec, *, exactly: bool = True) -> list[float]:
+    """When deployments of this very spec were minted, or of one that differs in its time alone, in virtual seconds
+    (within `World.slack_s`), oldest first."""
+    owners = (record.deployment for record in world.issued.values())
+    ours = (one for one in owners if (one.project, one.model) == (place.name, model))
+    same = (one for one in ours if (one.spec == spec if exactly else _timeless(one.spec) == _timeless(spec)))
+    return sorted((minted_at(one.id) - NOON).total_seconds() for one in same)
