@@ -171,6 +171,8 @@ class Observation:
     foreign: bool = False
     """ABSENT, and yet something is there, under its name or made with its request token, that does not carry our tags
     (any more). `detail` says what, because it may cost money that nobody here looks after."""
+    denied: bool = False
+    """UNKNOWN, and it stays so until credentials or permissions change: `detail` says which."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

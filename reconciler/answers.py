@@ -15,6 +15,7 @@ from reconciler.intents import is_doubted, was_offered
 from reconciler.lifetime import TTL
 from reconciler.moment import Removals
 from reconciler.plan import Action, FieldChange, Step
+from reconciler.text import MOMENT
 from state.record import DeploymentRecord, Intent
 
 GONE = "gone from the file"
@@ -226,7 +227,7 @@ def begin(case: Case, want: DesiredModel) -> Iterator[Step]:
     staying = [record for record in case.records if record.intent is Intent.CREATE]
     serving = case.active or (staying[-1] if len(staying) == 1 else None)
     if case.over:
-        ended = f"its time was up at {case.ends_at:%Y-%m-%d %H:%M} UTC"
+        ended = f"its time was up at {case.ends_at:{MOMENT}}"
         yield case.hold(None, f"{ended}; commit a change, or `reconcile resume {case.key}`")
     elif len(case.records) > len(staying):
         yield case.hold(None, "an earlier deployment is still being deleted")

@@ -73,6 +73,7 @@ def diff(desired: Desired, known: Recorded, moment: Moment, revision: str) -> Pl
         own.setdefault(record.deployment.model, []).append(record)
     steps: list[Step] = []
     routes: dict[str, str] = {}
+    resting: list[str] = []
     for key in sorted(own):
         kept = _kept(desired, key)
         case = Case(
@@ -89,6 +90,8 @@ def diff(desired: Desired, known: Recorded, moment: Moment, revision: str) -> Pl
         route = _route(case, own_steps)
         if route is not None:
             routes[key] = route
+        if key in desired.models and (case.kept or (case.over and not case.records)):
+            resting.append(key)
     moving = {step.model for step in steps}
     return Plan(
         project=known.project,
@@ -96,6 +99,7 @@ def diff(desired: Desired, known: Recorded, moment: Moment, revision: str) -> Pl
         steps=tuple(steps),
         routes=routes,
         unchanged=tuple(key for key in sorted(desired.models) if key not in moving),
+        resting=tuple(resting),
     )
 
 

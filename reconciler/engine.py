@@ -104,6 +104,7 @@ class Engine:
             published=replace(published, cautions=(*published.cautions, *self._left_behind)),
             switched=switched_now,
             problems=reading.desired.problems,
+            denied=next((each.detail for each in seen.values() if each.denied), ""),
             look_again_s=0.0 if switched_now else look_again_s(plan, applied, seen, known, self._ports.clock.now()),
         )
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 
 from drivers.base import Deployment, Driver, Observation, Phase
-from drivers.errors import DriverError
+from drivers.errors import Denied, DriverError
 from reconciler.ports import Pool
 from state.record import DeploymentRecord
 
@@ -35,7 +35,8 @@ def _asking(
             answers = drivers(name).observe_many(deployments)
         except DriverError as error:
             log.debug("%s cannot be asked: %s", name, error)  # each pass asks; the plan's waits say it once
-            return {deployment.id: Observation(phase=Phase.UNKNOWN, detail=str(error)) for deployment in deployments}
+            unknown = Observation(phase=Phase.UNKNOWN, detail=str(error), denied=isinstance(error, Denied))
+            return {deployment.id: unknown for deployment in deployments}
         return {
             deployment.id: answers.get(deployment.id, Observation(phase=Phase.UNKNOWN, detail=f"{name} did not say"))
             for deployment in deployments

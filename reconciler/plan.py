@@ -78,6 +78,8 @@ class Plan(NamedTuple):
     guards: tuple[Verdict, ...] = ()
     unchanged: tuple[str, ...] = ()
     """Models for which there is nothing to do."""
+    resting: tuple[str, ...] = ()
+    """Models that are not served as the file describes them, by its own word: it suspends them, or their time is up."""
 
     @property
     def changes(self) -> tuple[Step, ...]:

@@ -36,6 +36,8 @@ class PassResult:
     """Services were pointed elsewhere; what served before is dealt with in a later pass."""
     problems: tuple[InputError, ...] = ()
     look_again_s: float = HEALTH_INTERVAL_S
+    denied: str = ""
+    """Why a platform does not say how something is, where that stays so until a person acts."""
 
     @property
     def pending(self) -> bool:
@@ -58,7 +60,7 @@ class PassResult:
         ):
             return ""
         denied = (str(done.error) for done in self.applied if isinstance(done.error, Denied))
-        return self.trouble or next(denied, "")
+        return self.trouble or next(denied, self.denied)
 
 
 def look_again_s(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import unicodedata
 
+MOMENT = "%Y-%m-%d %H:%M:%S UTC"
+"""How a point in time is written."""
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 
 

@@ -9,10 +9,11 @@ from drivers.base import Phase
 from reconciler.commands.project import print_warning, say
 from reconciler.commands.shell import compose_command
 from reconciler.commands.up import exit_code
+from reconciler.lifetime import model_ends_at
 from reconciler.plan import Action
 from reconciler.reading import Reading
 from reconciler.result import PassResult
-from reconciler.text import clean
+from reconciler.text import MOMENT, clean
 from state.record import DeploymentRecord
 
 
@@ -30,7 +31,7 @@ def conclude(reading: Reading, result: PassResult, confirmed: bool, arguments: a
         return 1
     if not confirmed:
         return 3
-    left_over = set(reading.desired.models) - set(plan.unchanged)
+    left_over = set(reading.desired.models) - {*plan.unchanged, *plan.resting}
     if result.problems or not all(_serves(reading, result, model) for model in left_over):
         return 1
     override = next((out.path for out in result.published.outputs if not out.service), None)
@@ -80,6 +81,11 @@ def _tell_ready(reading: Reading, result: PassResult, command: str) -> None:
     for model, record in served.items():
         if record.endpoint is not None:
             say(clean(f"{model:{width}}  {record.endpoint.url}  {record.endpoint.model_id}"))
-    start = f"; start the services with: {command} up" if command else ""
-    count = f"{len(models)} model{'' if len(models) == 1 else 's'} ready"
+    for model in served:
+        book = result.known.models.get(model) if result.known is not None else None
+        ends = model_ends_at(models[model], book) if model in models and book is not None else None
+        if ends is not None:
+            say(clean(f"{model} goes at {ends:{MOMENT}}, if `reconcile serve` runs then, or `reconcile` is run"))
+    start = f"; start the services with: {command} up" if command and served else ""
+    count = f"{len(served)} model{'' if len(served) == 1 else 's'} ready"
     say(clean(f"{count}{start}") if models else "no service wants a model any more")

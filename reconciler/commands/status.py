@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.commands.project import add_project_arguments, say, settings_from
 from reconciler.commands.record import opened, project_names
+from reconciler.text import MOMENT, clean
 
 if TYPE_CHECKING:
     from state.record import DeploymentRecord, ModelRecord, Recorded
@@ -20,8 +21,6 @@ examples:
   reconcile status
   reconcile status -p shop --refresh --format json
 """
-
-MOMENT = "%Y-%m-%d %H:%M:%S UTC"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,7 +64,6 @@ def _print(projects: list[Recorded]) -> None:
     from reconciler.clock import SystemClock
     from reconciler.commands.running import rows
     from reconciler.progress import render_status
-    from reconciler.text import clean
 
     if not projects:
         say("nothing is recorded; `reconcile --dry-run` shows what would be done")
@@ -77,6 +75,19 @@ def _print(projects: list[Recorded]) -> None:
         for book in known.models.values():
             for note in notes(book, now):
                 say(f"  {clean(f'{book.key}: {note}')}")
+        for record in known.deployments.values():
+            ends = _ends_at(known, record)
+            if ends is not None:
+                say(f"  {clean(f'{record.deployment.model}: its time is up at {ends:{MOMENT}}')}")
+
+
+def _ends_at(known: Recorded, record: DeploymentRecord) -> datetime | None:
+    """When it goes by itself, by the words it was made for."""
+    from reconciler.lifetime import deployment_ends_at
+    from state.record import ModelRecord
+
+    key = record.deployment.model
+    return deployment_ends_at(record, known.models.get(key) or ModelRecord(key=key))
 
 
 def notes(book: ModelRecord, now: datetime) -> Iterator[str]:
@@ -101,7 +112,7 @@ def _document(known: Recorded) -> dict[str, object]:
         "epoch": known.epoch,
         "revision": source.revision if source else None,
         "origin": source.origin if source else None,
-        "deployments": [_deployment(record) for record in known.deployments.values()],
+        "deployments": [_deployment(record, _ends_at(known, record)) for record in known.deployments.values()],
         "models": {
             key: {
                 "protected": book.protected,
@@ -117,7 +128,7 @@ def _document(known: Recorded) -> dict[str, object]:
     }
 
 
-def _deployment(record: DeploymentRecord) -> dict[str, object]:
+def _deployment(record: DeploymentRecord, ends_at: datetime | None) -> dict[str, object]:
     endpoint = record.endpoint
     return {
         "id": record.deployment.id,
@@ -130,6 +141,7 @@ def _deployment(record: DeploymentRecord) -> dict[str, object]:
         "active": record.active,
         "since": record.phase_since.isoformat(),
         "created_at": record.created_at.isoformat(),
+        "ends_at": ends_at.isoformat() if ends_at else None,
         "ready_at": record.ready_at.isoformat() if record.ready_at else None,
         "endpoint": {"url": endpoint.url, "model_id": endpoint.model_id, "auth": endpoint.auth.value}
         if endpoint

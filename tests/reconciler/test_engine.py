@@ -11,6 +11,8 @@ import pytest
 from drivers.base import Endpoint, ModelSpec
 from drivers.errors import Ambiguous, Denied, Rejected, Taken, Unavailable
 from drivers.fake import REFUSED_FLAG, FakeDriver
+from drivers.values import duration
+from reconciler.desired import DesiredModel
 from reconciler.errors import Refused
 from reconciler.moment import Removals, Rules
 from reconciler.options import Level, Option
@@ -100,6 +102,61 @@ def test_what_is_silent_for_long_is_asked_less_often() -> None:
         world.later(seconds)
         pauses.append(world.engine.run_once().look_again_s)
     assert pauses == pytest.approx([1.0, 3.1, 10.0])
+
+
+def _timed(text: str, spec: ModelSpec = SMALL) -> DesiredModel:
+    asked = Option("cloud.ttl", text, duration(text), place(), Level.MODEL)
+    return wish("llm", replace(spec, options={"cloud.ttl": text}), driver="fake", options={"cloud.ttl": asked})
+
+
+def test_what_has_had_its_time_goes_and_stays_away_until_the_file_changes() -> None:
+    world = World()
+    world.commit(_timed("1h"), other=SMALL)
+    world.passes()
+    assert set(world.files.written) == {"llm", "other"}
+    world.later(3400)
+    world.passes()
+    assert sorted(world.live) == ["llm", "other"]
+    world.later(200)
+    world.passes()
+    assert world.live == ["other"]
+    assert set(world.files.written) == {"other"}
+    world.crash()
+    world.start()
+    world.passes()
+    assert world.verbs().count("create") == 2
+    world.commit(_timed("1h", LARGE), other=SMALL)
+    world.passes()
+    assert sorted(world.live) == ["llm", "other"]
+
+
+def test_more_time_is_given_in_place() -> None:
+    world = World()
+    world.commit(_timed("1h"))
+    world.passes()
+    world.later(1800)
+    world.commit(_timed("2h"))
+    world.passes()
+    world.later(3600)
+    world.passes()
+    assert ("delete" in world.verbs(), world.live) == (False, ["llm"])
+    world.later(1900)
+    world.passes()
+    assert world.live == []
+
+
+def test_a_platform_that_refuses_to_tell_waits_for_a_person(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A one-shot run waited for its whole timeout where credentials had expired."""
+    world = World(llm=SMALL)
+    world.passes()
+
+    def refuse(self: FakeDriver, deployments: object) -> None:
+        raise Denied("the credentials have expired: log in again")
+
+    monkeypatch.setattr(FakeDriver, "observe_many", refuse)
+    result = world.engine.run_once()
+    assert result.stuck == "the credentials have expired: log in again"
+    assert world.live == ["llm"]
 
 
 def test_commits_in_quick_succession_end_with_the_last_one() -> None:

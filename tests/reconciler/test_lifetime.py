@@ -124,7 +124,7 @@ def test_nobody_acts_on_ignorance_then_either() -> None:
 
 def test_a_model_whose_time_is_up_is_not_begun_again() -> None:
     book = ModelRecord(key="llm", born_at=NOON - 3 * HOUR, born_digest=TIMED.digest)
-    said = "its time was up at 2026-05-04 11:00 UTC; commit a change, or `reconcile resume llm`"
+    said = "its time was up at 2026-05-04 11:00:00 UTC; commit a change, or `reconcile resume llm`"
     assert _said(_plan(_want(TIMED), book=book)) == [("wait", said)]
     assert _said(_plan(_want(OTHER), book=book))[0][0] == "create"
 

@@ -194,7 +194,8 @@ class World:
 
     def start(self, **manner: Any) -> Engine:
         """Another reconciler on the same world, as after a crash of the one before."""
-        rules = Rules(capabilities=FakeDriver.capabilities, bake_s=60.0, removal_grace_s=120.0)
+        inert = {"cloud.ttl", "cloud.suspend"}.__contains__
+        rules = Rules(capabilities=FakeDriver.capabilities, inert=inert, bake_s=60.0, removal_grace_s=120.0)
         given: dict[str, Any] = {"rules": {"fake": rules, "other": rules}, "holder": f"r{random.random()}"}
         ports = Ports(
             drivers=lambda name: FakeDriver(self.elsewhere.get(name, self.platform)),

@@ -62,7 +62,15 @@ def tell(
 ) -> Outcome:
     """The run of any story; `name` is what its outcome calls it. `plainly`: with two reconcilers, and without a look
     too many where nothing is to be expected."""
+    before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
+    try:
+        return _told(name, told, seed, chooser, traced=traced, plainly=plainly)
+    finally:
+        logging.disable(before)
+
+
+def _told(name: str, told: Story, seed: int, chooser: Chooser, *, traced: bool, plainly: bool) -> Outcome:
     rng = random.Random(seed)
     died_frees, roll_out, running = rng.random() < 0.5, rng.random() < 0.7, rng.random() < 0.8
     drawn = rng.choice(sorted(FLAVOURS)), rng.choice(sorted(FLAVOURS))

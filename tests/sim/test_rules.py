@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -21,13 +20,6 @@ from tests.sim.ledger import ORPHAN_S, after_commit, after_write, before_create,
 from tests.sim.run import Outcome, run
 from tests.sim.scenarios import OTHER, B, want
 from tests.sim.world import World
-
-
-@pytest.fixture(autouse=True)
-def _logging_as_before() -> Iterator[None]:
-    before = logging.root.manager.disable
-    yield
-    logging.disable(before)
 
 
 def _world() -> World:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
-
 import pytest
 
 from tests.sim.cases import REPEATS, crash_pairs, single_faults
@@ -15,14 +12,6 @@ from tests.sim.run import by_seed
 from tests.sim.volume import Figures, exhaustive, seeds
 
 _PARTS = 10
-
-
-@pytest.fixture(autouse=True)
-def _logging_as_before() -> Iterator[None]:
-    """A run turns the log off for its whole process; other tests of this one look at theirs."""
-    before = logging.root.manager.disable
-    yield
-    logging.disable(before)
 
 
 @pytest.mark.parametrize("part", range(_PARTS))

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.sim.faults import PROFILES, ByChance
 from tests.sim.run import tell
 from tests.sim.told import Deed, stories, told
-
-
-@pytest.fixture(autouse=True)
-def _logging_as_before() -> Iterator[None]:
-    before = logging.root.manager.disable
-    yield
-    logging.disable(before)
 
 
 @settings(max_examples=150, deadline=None, derandomize=True, database=None)
