@@ -107,10 +107,15 @@ class Clients:
                 )
 
     def _make(self, place: Place, service: str) -> Client:
+        from botocore.config import Config
+
         region, session = self._region(place), self._session(place)
+        # Without it, a Bedrock API key in the environment (AWS_BEARER_TOKEN_BEDROCK) would be sent instead of what the
+        # place's credentials sign, whosever it is: to another account than the one that was guarded.
+        signed = Config(auth_scheme_preference="sigv4")
 
         def made(attempts: int) -> Any:
-            return session.create_client(service, region_name=region, config=_config(attempts))
+            return session.create_client(service, region_name=region, config=_config(attempts).merge(signed))
 
         return Client(made(READS), made(1), region)
 

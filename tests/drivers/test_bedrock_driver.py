@@ -241,6 +241,16 @@ def test_what_is_paid_for_is_not_absent_because_the_credentials_lead_to_another_
     assert len(bedrocks.books()) == 1
 
 
+def test_a_key_in_the_environment_does_not_take_the_place_of_the_credentials(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The SDK prefers it for Bedrock, whosever it is: the account that is looked at would not be the guarded one."""
+    monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", "bedrock-api-key-of-somebody")
+    bedrocks = make(Mode.PROFILE)
+    bedrocks.ready(bedrocks.deployment())
+    assert len(bedrocks.books()) == 1
+
+
 def test_credentials_are_those_that_the_operator_named(aws: LocalAws, tmp_path: Path) -> None:
     named = settings(tmp_path, credentials={"search": "a-profile-that-is-not-there"})
     bedrocks = Bedrocks(aws, Clients(named), named)
