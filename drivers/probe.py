@@ -14,6 +14,8 @@ from typing import Any
 MOST_BYTES = 4 << 20
 """More than any honest answer; the rest is not read."""
 
+FEW_TOKENS = 16
+"""The least that OpenAI's newer APIs take as a limit."""
 _UNSUPPORTED = frozenset({404, 405, 501})
 
 
@@ -75,8 +77,11 @@ def busy_slots(url: str, *, key: str | None = None, timeout_s: float = 2.0) -> i
 
 def complete(url: str, model_id: str, *, key: str | None = None, prompt: str = "Hi", timeout_s: float = 20.0) -> Answer:
     """Have the model say one token, in a chat; where it has no chat template, as a plain completion."""
-    chat = {"model": model_id, "max_tokens": 1, "messages": [{"role": "user", "content": prompt}]}
-    reply = _ask("POST", f"{url}chat/completions", key, chat, timeout_s)
+    chat: dict[str, object] = {"model": model_id, "messages": [{"role": "user", "content": prompt}]}
+    reply = _ask("POST", f"{url}chat/completions", key, chat | {"max_tokens": 1}, timeout_s)
+    if reply.status == 400 and (reply.blames("max_tokens") or reply.blames("max_completion_tokens")):
+        # Models that reason want to be limited by another name, and some not to so little.
+        reply = _ask("POST", f"{url}chat/completions", key, chat | {"max_completion_tokens": FEW_TOKENS}, timeout_s)
     if reply.status is not None and (reply.status in _UNSUPPORTED or reply.blames("template")):
         return continue_text(url, model_id, key=key, prompt=prompt, timeout_s=timeout_s)
     return reply.answer("a completion", bool(reply.first("choices")))
