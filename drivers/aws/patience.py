@@ -2,8 +2,8 @@
 
 One request is bounded by the SDK's timeouts, a method makes many, and each may be repeated. So every attempt of every
 request, those for credentials included, is begun only where there is time for it to end; the rest is left for the next
-time. What is asked about is a listing of all places (`owned`, `preflight`): that is complete or an error, and each of
-its requests is bounded by itself.
+time. Only what has to be complete may take longer: `owned`, which has this time for each place where that is enough,
+and `preflight`.
 """
 
 from __future__ import annotations

@@ -34,6 +34,7 @@ DRIVERS: tuple[tuple[type, str], ...] = (
     (SageMakerDriver, "ai/smollm2"), (Ec2Driver, "ai/smollm2"), (BedrockDriver, "ai/gpt-oss"),
 )  # fmt: skip
 METHODS = ("observe", "create", "update", "delete", "observe_many")
+PLACES = 3
 
 
 class Slow:
@@ -110,6 +111,21 @@ def test_no_method_takes_longer_than_thirty_seconds(
             with suppress(DriverError):
                 getattr(driver, name)(own if name == "observe_many" else own[0])
             assert slow.now_s - began_s <= A_METHOD_S, (name, silent, each_s)
+
+
+@pytest.mark.parametrize("kind", [SageMakerDriver, Ec2Driver])
+def test_a_listing_has_its_time_for_each_place(cloud: LocalAws, tmp_path: Path, slow: Slow, kind: type) -> None:
+    """It is complete or an error, and an operator may name many regions: together they may take longer."""
+    slow.each_s = 6.0
+    own = replace(settings(tmp_path), regions=("us-west-2", "us-east-1", "eu-west-1"))
+    driver = kind(settings=own, clients=slowed(own, slow), clock=lambda: datetime.now(UTC))
+    began_s = slow.now_s
+    assert driver.owned(builders.LINEAGE) == ()
+    assert A_METHOD_S < slow.now_s - began_s <= PLACES * A_METHOD_S
+    slow.silent, slow.each_s, began_s = True, SLOWEST_S, slow.now_s
+    with pytest.raises(Unavailable):
+        driver.owned(builders.LINEAGE)
+    assert slow.now_s - began_s <= A_METHOD_S
 
 
 def test_a_silent_read_is_repeated_as_long_as_there_is_time(cloud: LocalAws, tmp_path: Path, slow: Slow) -> None:

@@ -16,7 +16,7 @@ from datetime import datetime
 from functools import partial
 
 from drivers import probe
-from drivers.aws import check
+from drivers.aws import check, patience
 from drivers.aws.clients import Clients
 from drivers.aws.ec2 import fleet, fleetstanding, health, machines, removing, standing
 from drivers.aws.ec2.keys import Keys
@@ -125,10 +125,11 @@ class Ec2Driver:
         """What has a launch template or a machine, in all places that the settings know."""
         found: dict[str, Deployment] = {}
         for place in known_places(self._settings):
-            self._clients.guard_account(place, {})
-            platform = Platform(self._clients, place)
-            there = standing.alive(platform.machines(tagged_with(LINEAGE, lineage)))
-            tags = [thing.tags for thing in platform.templates(lineage)] + [thing.tags for thing in there]
+            with patience.method(self._clients.clock):
+                self._clients.guard_account(place, {})
+                platform = Platform(self._clients, place)
+                there = standing.alive(platform.machines(tagged_with(LINEAGE, lineage)))
+                tags = [thing.tags for thing in platform.templates(lineage)] + [thing.tags for thing in there]
             for deployment in map(deployment_from, tags):
                 if deployment is not None:
                     found.setdefault(deployment.id, _with_handle(deployment, platform.where))

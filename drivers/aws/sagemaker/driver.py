@@ -6,12 +6,12 @@ and the next call takes the next one. READY means that the model answered a comp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
-from drivers.aws import check
+from drivers.aws import check, patience
 from drivers.aws.clients import Clients
 from drivers.aws.patience import keeps_time
 from drivers.aws.place import ACCOUNT, CREDENTIALS, REGION, Place, known_places, place_of
@@ -160,12 +160,8 @@ class SageMakerDriver:
         """By their tags, in every region and with all credentials that the settings name."""
         found: dict[str, Deployment] = {}
         for place in known_places(self._settings):
-            self._clients.guard_account(place, {})
-            api = self._api(place)
-            things = dict(owned.tagged(self._clients(place, "resourcegroupstaggingapi").reads, lineage))
-            for deployment in owned.deployments(things, api.search(lineage)):
-                where = self._where(place, api)
-                found.setdefault(deployment.id, _placed(deployment, where))
+            with patience.method(self._clients.clock):
+                found = {one.id: one for one in self._owned_in(place, lineage)} | found
         return tuple(found.values())
 
     def logs(self, deployment: Deployment, lines: int = 200) -> Iterable[str]:
@@ -181,6 +177,13 @@ class SageMakerDriver:
         """A token for the endpoint's URL, made here from the credentials; nothing is asked."""
         place = place_of(deployment, self._settings)
         return self._clients.token(place, "sagemaker", TOKEN_S, self._clock())
+
+    def _owned_in(self, place: Place, lineage: str) -> Iterator[Deployment]:
+        self._clients.guard_account(place, {})
+        api = self._api(place)
+        things = dict(owned.tagged(self._clients(place, "resourcegroupstaggingapi").reads, lineage))
+        for deployment in owned.deployments(things, api.search(lineage)):
+            yield _placed(deployment, self._where(place, api))
 
     def _complete(self, deployment: Deployment, place: Place, api: Api, seen: Seen) -> Observation:
         component = api.component(deployment.name)
