@@ -298,6 +298,16 @@ def test_an_old_fleet_that_fails_does_not_keep_away_what_mends_it(sagemakers: Sa
     assert sagemakers.settled(new).spec == new.spec
 
 
+def test_a_role_that_may_not_look_at_the_alarm_is_the_operator_s_to_mend(sagemakers: SageMakers) -> None:
+    """SageMaker calls it a ValidationException, as everything; the file need not change for it."""
+    old = sagemakers.settled(sagemakers.deployment())
+    message = "The execution role is not authorized to perform: cloudwatch:DescribeAlarms on the alarm"
+    sagemakers.cloud.fault("refused", operation="UpdateEndpoint", message=message)
+    with pytest.raises(Denied, match=r"DescribeAlarms.*sagemaker-endpoint\.json"):
+        sagemakers.driver.update(with_options(old, context=4096))
+    assert sagemakers.settled(with_options(old, context=4096)).spec.context_size == 4096
+
+
 def test_an_update_that_aws_gives_up_without_a_word_is_not_asked_for_in_circles(sagemakers: SageMakers) -> None:
     """terraform-provider-aws #48997: without a reason it was taken for one that had not begun, and asked for again."""
     old = sagemakers.settled(sagemakers.deployment())

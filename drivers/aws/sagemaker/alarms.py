@@ -14,6 +14,7 @@ from drivers.aws.tags import as_list, tags_of
 from drivers.base import Deployment
 
 _DAY_S = 86_400
+REMEDY = "the endpoint's own role must be allowed cloudwatch:DescribeAlarms (infra/aws/iam/sagemaker-endpoint.json)"
 BAD_SHARE = 0.5
 """Half of the requests of a minute: a new fleet of which that many fail answers badly."""
 

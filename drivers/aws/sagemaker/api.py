@@ -12,6 +12,7 @@ from typing import Any
 from drivers.aws.clients import Client
 from drivers.aws.errors import code_of, edge, says
 from drivers.aws.sagemaker import facts
+from drivers.aws.sagemaker.alarms import REMEDY as ALARMS_REMEDY
 from drivers.aws.sagemaker.facts import Component, Seen
 from drivers.aws.sagemaker.requests import Request
 from drivers.aws.tags import as_list, as_mapping, is_ours
@@ -21,6 +22,7 @@ from drivers.errors import Denied, Taken, Unavailable
 _MISSING = ("could not find", "does not exist", "not found")
 _EXISTING = ("already existing", "already exists")
 _BUSY = ("in-progress", "in progress")
+_ALARMS = ("describealarms",)
 _ROLE = ("assume role", "rolearn", "role arn", "trust relationship")
 
 
@@ -154,6 +156,8 @@ class Api:
         if says(error, "could not find endpoint config", "could not find model"):
             # They are read from copies: what was made a moment ago may not have arrived everywhere.
             return Unavailable(f"{about}: AWS does not see yet what it needs, and it is asked again")
+        if says(error, *_ALARMS):
+            return Denied(f"{about}: {error}; {ALARMS_REMEDY}")
         if says(error, *_ROLE):
             return Denied(f"{about}: {error}; the role of aws.roles must exist and trust sagemaker.amazonaws.com")
         return error

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from drivers.aws.errors import CAPACITY_REMEDY, QUOTA_REMEDY
 from drivers.aws.sagemaker import names
+from drivers.aws.sagemaker.alarms import REMEDY
 from drivers.aws.sagemaker.facts import Component, Seen
 from drivers.aws.sagemaker.options import is_elastic, is_scaled, replicas
 from drivers.aws.tags import SPEC, deployment_from
@@ -180,6 +181,8 @@ def failed(reason: str) -> str:
         return f"{reason.rstrip('.')}; {CAPACITY_REMEDY}"
     if "service limit" in said or "quota" in said:
         return f"{reason.rstrip('.')}; {QUOTA_REMEDY}"
+    if "describealarms" in said:
+        return f"{reason.rstrip('.')}; {REMEDY}"
     if "alarm" in said:
         return f"{reason.rstrip('.')}; requests failed: `reconcile logs` shows what the container wrote"
     if "ping health check" in said or "cloudwatch" in said:
