@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,12 +13,13 @@ from drivers.aws.bedrock.wish import Mode
 from drivers.aws.clients import Clients
 from drivers.aws.place import Place
 from drivers.aws.settings import AwsSettings
-from drivers.base import Deployment, Driver, ModelSpec, Observation, Phase
+from drivers.base import Deployment, ModelSpec, Observation, Phase
 from drivers.errors import Unavailable
 from drivers.naming import external_name
 from infra.localaws.bedrock.overlay import Bedrock
 from infra.localaws.localaws import LocalAws
 from tests import builders
+from tests.drivers.remembering import Remembering
 
 REGION = "us-west-2"
 SERVICE = f"com.amazonaws.{REGION}.bedrock-runtime"
@@ -42,40 +43,6 @@ SPECS: Mapping[Mode, tuple[ModelSpec, ModelSpec]] = {
     ),
 }
 """Of every way to be served two specs, the second one for what replaces the first."""
-
-
-class Remembering:
-    """A driver in the hands of a reconciler: whatever it asks to remember is in the deployment at the next call."""
-
-    def __init__(self, driver: Driver) -> None:
-        self.driver = driver
-        self.handles: dict[str, Mapping[str, str]] = {}
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.driver, name)
-
-    def known(self, deployment: Deployment) -> Deployment:
-        return replace(deployment, handle=dict(self.handles.get(deployment.id, deployment.handle)))
-
-    def observe(self, deployment: Deployment) -> Observation:
-        return self._heard(deployment, self.driver.observe(self.known(deployment)))
-
-    def create(self, deployment: Deployment) -> Observation:
-        return self._heard(deployment, self.driver.create(self.known(deployment)))
-
-    def update(self, deployment: Deployment) -> Observation:
-        return self._heard(deployment, self.driver.update(self.known(deployment)))
-
-    def delete(self, deployment: Deployment) -> Observation:
-        return self._heard(deployment, self.driver.delete(self.known(deployment)))
-
-    def observe_many(self, deployments: Sequence[Deployment]) -> Mapping[str, Observation]:
-        return self.driver.observe_many([self.known(each) for each in deployments])
-
-    def _heard(self, deployment: Deployment, seen: Observation) -> Observation:
-        if seen.handle is not None:
-            self.handles[deployment.id] = seen.handle
-        return seen
 
 
 @dataclass
