@@ -15,19 +15,17 @@ import pytest
 from _pytest.terminal import TerminalReporter
 
 from tests import parts
-from tests.egress import Egress
+from tests.egress import GUARD
 
 # Whoever started pytest may want no bytecode; the commands started by tests are to start as they do for users.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-
-EGRESS = Egress()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """One name for this run of the suite; the workers of xdist inherit it through the environment."""
     if not hasattr(config, "workerinput"):
         os.environ[parts.RUN] = uuid.uuid4().hex
-    EGRESS.install()
+    GUARD.install()
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -59,9 +57,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     """A test that tried to leave this machine fails, also where the code under test swallowed the error."""
-    before = len(EGRESS.refused)
+    before = len(GUARD.refused)
     yield
-    tried = EGRESS.refused[before:]
+    tried = GUARD.refused[before:]
     if tried and item.get_closest_marker("tries_to_leave") is None:
         pytest.fail(f"tried to leave this machine: {', '.join(sorted(set(tried)))}", pytrace=False)
 

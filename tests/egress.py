@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import errno
 import ipaddress
+import socket
 import sys
+from collections.abc import Iterable
+from typing import Any
 
 BRIDGES = ipaddress.ip_network("172.16.0.0/12")
 LOCAL_NAMES = frozenset({"localhost", "localhost.localdomain", "ip6-localhost", ""})
@@ -20,9 +23,28 @@ class Egress:
 
     def __init__(self) -> None:
         self.refused: list[str] = []
+        self._domains: tuple[str, ...] = ()
+        self._networks: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = ()
+        self._led_to: set[str] = set()
 
     def install(self) -> None:
         sys.addaudithook(self._hook)
+
+    def open_to(
+        self, domains: Iterable[str], networks: Iterable[ipaddress.IPv4Network | ipaddress.IPv6Network] = ()
+    ) -> None:
+        """Let names of these domains be looked up and what they lead to be reached, and these networks. For
+        `tests/live`, when a person has said so, and nobody else."""
+        self._domains, self._networks = tuple(domains), tuple(networks)
+        look_up = socket.getaddrinfo
+
+        def looked_up(host: Any, *given: Any, **named: Any) -> Any:
+            found = look_up(host, *given, **named)
+            if self._is_open(_text(host)):
+                self._led_to |= {str(each[4][0]) for each in found}
+            return found
+
+        socket.getaddrinfo = looked_up
 
     def _hook(self, event: str, arguments: tuple[object, ...]) -> None:
         if event in ("socket.connect", "socket.sendto"):
@@ -34,11 +56,28 @@ class Egress:
             self._judge(arguments[0])
 
     def _judge(self, host: object) -> None:
-        name = host.decode("ascii", "replace") if isinstance(host, bytes) else host
-        if name is None or (isinstance(name, str) and stays_here(name)):
+        name = _text(host)
+        if name is None or (isinstance(name, str) and (stays_here(name) or self._is_open(name))):
             return
         self.refused.append(str(name))
         raise OSError(errno.ENETUNREACH, f"tests do not leave this machine, and this went to {name}")
+
+    def _is_open(self, name: object) -> bool:
+        if name in self._led_to or any(str(name).endswith(f".{domain}") for domain in self._domains):
+            return True
+        try:
+            address = ipaddress.ip_address(str(name))
+        except ValueError:
+            return False
+        return any(address in network for network in self._networks)
+
+
+GUARD = Egress()
+"""The one of this process."""
+
+
+def _text(host: object) -> object:
+    return host.decode("ascii", "replace") if isinstance(host, bytes) else host
 
 
 def stays_here(host: str) -> bool:

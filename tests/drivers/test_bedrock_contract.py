@@ -1,8 +1,4 @@
-"""The contract suite over Bedrock on the local cloud, once for every way in which a model is served there.
-
-Where nothing is created, some obligations have nothing to be about. Those tests say so and hold what is left of them:
-that there is really nothing, neither ours nor anybody else's that was touched.
-"""
+"""The contract suite over Bedrock on the local cloud, once for every way in which a model is served there."""
 
 from __future__ import annotations
 
@@ -12,10 +8,10 @@ import pytest
 
 from drivers.aws.bedrock.wish import Mode
 from drivers.aws.clients import Clients
-from drivers.base import Phase
 from infra.localaws.localaws import LocalAws
 from tests.drivers.bedrocks import Bedrocks, settings
-from tests.drivers.contract import DriverContract, Harness
+from tests.drivers.contract import DriverContract
+from tests.drivers.on_demand import OnDemandContract
 
 
 class OnBedrock(DriverContract):
@@ -38,41 +34,5 @@ class TestCustomModelImport(OnBedrock):
     mode = Mode.IMPORT
 
 
-class TestOnDemand(OnBedrock):
+class TestOnDemand(OnDemandContract, OnBedrock):
     mode = Mode.ON_DEMAND
-
-    def test_creating_twice_makes_one_thing(self, harness: Harness) -> None:
-        """It makes none, however often."""
-        deployment = harness.deployment()
-        harness.driver.create(deployment)
-        harness.driver.create(deployment)
-        harness.until(harness.driver.observe, deployment, Phase.READY)
-        assert harness.driver.create(deployment).phase is Phase.READY
-        assert harness.things(deployment) == 0
-
-    def test_a_create_after_a_crash_adopts_what_is_there(self, harness: Harness) -> None:
-        """There is nothing: whoever forgot the create sees that it is absent and asks again, for free."""
-        deployment = harness.deployment()
-        harness.driver.create(deployment)
-        second = harness.after_a_crash()
-        assert second.observe(deployment).phase is Phase.ABSENT
-        second.create(deployment)
-        harness.until(second.observe, deployment, Phase.READY)
-        assert harness.things(deployment) == 0
-
-    def test_what_is_owned_is_found_by_its_tags_alone(self, harness: Harness) -> None:
-        """Nothing exists, so nothing is owned, and none of it can be left behind."""
-        deployment = harness.deployment()
-        harness.driver.create(deployment)
-        harness.until(harness.driver.observe, deployment, Phase.READY)
-        assert list(harness.after_a_crash().owned(deployment.lineage)) == []
-
-    def test_a_stranger_under_our_name_is_refused_and_left_alone(self, harness: Harness) -> None:
-        """Our name names nothing on the platform, so nobody can have taken it; theirs is left alone all the same."""
-        deployment = harness.deployment()
-        is_untouched = harness.occupy(deployment)
-        assert harness.driver.observe(deployment).phase is Phase.ABSENT
-        harness.driver.create(deployment)
-        harness.until(harness.driver.observe, deployment, Phase.READY)
-        assert harness.driver.delete(deployment).phase is Phase.ABSENT
-        assert is_untouched()

@@ -31,6 +31,7 @@ class BedrockJourney:
         home.parent.mkdir(parents=True, exist_ok=True)
         home.write_text(json.dumps(settings | {"state_dir": str(lab.state_dir)}), encoding="utf-8")
         shutil.copytree(EXAMPLE, lab.repository, dirs_exist_ok=True)
+        lab.edit("compose.yaml", REGION, cloud.region(REGION))
         text = (EXAMPLE / "README.md").read_text(encoding="utf-8")
         self.commands = [line for block in _BLOCK.findall(text) for line in block.splitlines()]
 
@@ -48,7 +49,7 @@ class BedrockJourney:
         said = json.loads(self._next("export $(reconcile render", "export TOKEN", "curl"))
         assert said["choices"][0]["message"]["content"]
         values = self._lab.values("aws-bedrock", "chat")
-        expected = (self._cloud.bedrock_url(REGION), "openai.gpt-oss-20b-1:0")
+        expected = (self._cloud.bedrock_url(self._cloud.region(REGION)), "openai.gpt-oss-20b-1:0")
         assert (values["LLM_URL"], values["LLM_MODEL"]) == expected
 
     def tag(self) -> None:

@@ -36,6 +36,10 @@ class Cloud(Protocol):
         """Twelve digits."""
         ...
 
+    def region(self, example: str) -> str:
+        """Where it goes instead of the example's region."""
+        ...
+
     def sizes(self, platform: str) -> Sizes:
         """What the example's own sizes are replaced with there."""
         ...
@@ -65,6 +69,10 @@ class LocalCloud:
     @property
     def environment(self) -> Mapping[str, str]:
         return self.cloud.environment
+
+    def region(self, example: str) -> str:
+        """The example's own."""
+        return example
 
     def sizes(self, platform: str) -> Sizes:
         """The example's own."""

@@ -11,6 +11,8 @@ from tests.journeys.cloud import Cloud, run
 from tests.parts import CHECKOUT
 
 EXAMPLE: Path = CHECKOUT / "examples" / "aws-ec2"
+REGION = "us-east-1"
+"""The one of the example."""
 PROFILE = "compose-models-machine"
 ONE = ["instance", "launch template", "parameter", "security group"]
 
@@ -22,8 +24,8 @@ class Ec2Journey:
     def __init__(self, cloud: Cloud, lab: Lab, *, profile: str = PROFILE, patience: str = "25m") -> None:
         self._cloud, self._lab, self._sizes = cloud, lab, cloud.sizes("aws-ec2")
         self._profile, self._patience = profile, ("--timeout", patience)
-        if self._sizes.small != "gpu-small":
-            lab.edit("compose.yaml", "gpu-small", self._sizes.small)
+        lab.edit("compose.yaml", "gpu-small", self._sizes.small)
+        lab.edit("compose.yaml", REGION, cloud.region(REGION))
 
     def plan(self) -> None:
         """It says what it would make, and makes nothing."""
@@ -53,11 +55,8 @@ class Ec2Journey:
 
     def multiply(self) -> Mapping[str, str]:
         """Two machines behind one address."""
-        size = f"cloud.instance-type={self._sizes.other}"
-        more = "cloud.replicas=2"
-        if self._sizes.small != "gpu-small":
-            more += f'"\n      - "cloud.instance-type={self._sizes.small}'
-        self._lab.edit("compose.yaml", size, more)
+        two = f'instance-type={self._sizes.small}"\n      - "cloud.replicas=2'
+        self._lab.edit("compose.yaml", f"instance-type={self._sizes.other}", two)
         self._run("--yes", *self._patience)
         return self._asked()
 

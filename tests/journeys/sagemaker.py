@@ -12,19 +12,21 @@ from tests.journeys.cloud import Cloud, run
 from tests.parts import CHECKOUT
 
 EXAMPLE: Path = CHECKOUT / "examples" / "aws-sagemaker"
+REGION = "us-west-2"
+"""The one of the example."""
 AT_FIRST = ["endpoint", "endpoint config", "model", "policy", "scalable target"]
 AFTERWARDS = ["endpoint", "endpoint config", "model"]
 
 
 class SageMakerJourney:
-    """Its steps, in their order. `patience` and `brief` are for how long a command waits: for an endpoint, and for a
-    deletion, after which the reconciler still waits for calls that might land late."""
+    """Its steps, in their order. `patience` is for how long a command waits. After a deletion the reconciler still
+    waits for calls that might land late; with `brief`, the command ends before that."""
 
-    def __init__(self, cloud: Cloud, lab: Lab, *, patience: str, brief: str) -> None:
+    def __init__(self, cloud: Cloud, lab: Lab, *, patience: str, brief: str = "") -> None:
         self._cloud, self._lab, self._sizes = cloud, lab, cloud.sizes("aws-sagemaker")
-        self._patience, self._brief = ("--timeout", patience), ("--timeout", brief)
-        if self._sizes.small != "gpu-small":
-            lab.edit("compose.yaml", "gpu-small", self._sizes.small)
+        self._patience, self._brief = ("--timeout", patience), brief
+        lab.edit("compose.yaml", "gpu-small", self._sizes.small)
+        lab.edit("compose.yaml", REGION, cloud.region(REGION))
 
     def plan(self) -> None:
         """It says what it would make, and makes nothing."""
@@ -57,8 +59,11 @@ class SageMakerJourney:
 
     def destroy(self) -> None:
         """Nothing is left."""
-        told = self._run("destroy", "--yes", *self._brief, exit_code=1, errors=True)
-        assert "a late call could still bring it back" in told
+        if self._brief:
+            told = self._run("destroy", "--yes", "--timeout", self._brief, exit_code=1, errors=True)
+            assert "a late call could still bring it back" in told
+        else:
+            self._run("destroy", "--yes", *self._patience)
         assert self._kinds([]) == []
 
     def endpoint_url(self) -> str:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from drivers.base import Deployment, ModelSpec
 
 RUN = "CMR_LIVE_RUN"
-"""In the environment of every process that a run starts, with the run's name: so an orphan is known for one."""
+"""In the environment of every process that a run starts, with the journal's `mark`: so an orphan is known for one."""
 
 
 class Busy(Exception):
@@ -54,6 +54,13 @@ class Journal:
         except OSError:
             self._file.close()
             raise Busy(f"another run or sweep has {path}: wait until it ends, or end it") from None
+        if not path.read_bytes().endswith((b"\n", b"")[not path.stat().st_size :]):
+            self._file.write("\n")  # a crash cut the last line off: the next one is a line of its own
+
+    @property
+    def mark(self) -> str:
+        """What marks the processes of a run that has this journal."""
+        return str(self.path.resolve())
 
     def begins(self, lineage: str, platform: str, test: str) -> None:
         """From now on things of this lineage may be made."""
