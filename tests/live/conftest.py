@@ -34,9 +34,9 @@ ESTIMATE = pytest.StashKey[str]()
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "bill(*things, minutes, questions): what the test may have, and for how long")
-    config.addinivalue_line("markers", "account: the local cloud cannot tell this")
 
 
+@pytest.hookimpl(trylast=True)  # what -k and -m leave
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Consent, then an estimate of what was selected, the cheapest first. Without either, nothing runs at all."""
     ours = [item for item in items if HERE in item.path.parents]
@@ -53,8 +53,6 @@ def _prepare(config: pytest.Config, items: list[pytest.Item]) -> None:
     if hasattr(config, "workerinput") or config.getoption("numprocesses", None):
         raise NotAsked("live tests run one after the other: leave out -n")
     for item in items:
-        if given.rehearsal and item.get_closest_marker("account"):
-            item.add_marker(pytest.mark.skip(reason="the local cloud cannot tell"))
         bill = bill_of(item.name, item.get_closest_marker("bill"), given.at_most_min)
         item.stash[BILL] = bill
         # A second deadline, for what hangs: the test ends, and its things are removed all the same.

@@ -14,7 +14,7 @@ from tests.live.prices import QUESTION, per_hour
 
 REMOVAL_MIN = 20.0
 """For so long at most a test's things are paid for after its deadline: what is not gone by then fails it, aloud."""
-QUESTIONS = 50
+QUESTIONS = 20
 """The most that one test asks of a model of Bedrock's."""
 
 

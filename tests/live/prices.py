@@ -25,8 +25,8 @@ REGIONS = {
 BESIDES_PER_HOUR = 0.06
 """Of one machine: a disk of 200 GB (0.022), a public address, logs."""
 BALANCER_PER_HOUR = 0.03
-QUESTION = 0.002
-"""A question to a model of Bedrock's own: a thousand tokens of gpt-oss-120b cost less than half of that."""
+QUESTION = 0.001
+"""A question to a model of Bedrock's own: a thousand tokens of gpt-oss-120b cost 0.0006."""
 
 
 class Unpriced(Exception):

@@ -23,7 +23,7 @@ class TestEc2(DriverContract):
         return LiveEc2(ground)
 
 
-@pytest.mark.bill(*["aws-ec2/cpu"] * 3, "balancer", minutes=90)
+@pytest.mark.bill(*["aws-ec2/cpu"] * 3, "balancer", minutes=60)
 def test_the_example_from_its_first_plan_to_nothing_left(ground: Ground, tmp_path: Path) -> None:
     """One machine, another one beside it, and then two."""
     stage = Stage(ground, "aws-ec2")

@@ -13,7 +13,7 @@ from tests.live.harness import SAGEMAKER_TYPE, LiveSageMaker
 from tests.live.stage import Stage
 
 
-@pytest.mark.bill(SAGEMAKER_TYPE, SAGEMAKER_TYPE, minutes=40)
+@pytest.mark.bill(SAGEMAKER_TYPE, SAGEMAKER_TYPE, minutes=25)
 class TestSageMaker(DriverContract):
     """Two endpoints at most at a time."""
 
@@ -22,7 +22,7 @@ class TestSageMaker(DriverContract):
         return LiveSageMaker(ground)
 
 
-@pytest.mark.bill(*["aws-sagemaker/cpu"] * 4, minutes=90)
+@pytest.mark.bill(*["aws-sagemaker/cpu"] * 4, minutes=60)
 def test_the_example_from_its_first_plan_to_nothing_left(ground: Ground, tmp_path: Path) -> None:
     """Two instances, and as many new ones beside them during an update."""
     stage = Stage(ground, "aws-sagemaker")
