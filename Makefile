@@ -10,7 +10,7 @@ WORKERS ?= 2
 OURS := reconciler drivers state tests infra
 
 .DEFAULT_GOAL := help
-.PHONY: help install upgrade parts engine engine-stop test test-fast check format demo bench soak sim sim-mutants faults fuzz clean
+.PHONY: help install upgrade parts engine engine-stop test test-fast check format demo bench soak sim sim-mutants faults fuzz live live-sweep clean
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,6 +71,13 @@ faults: install ## kill -9 at every named point of every change, and start again
 INPUTS ?= 1000000
 fuzz: install ## the fuzzer: broken and hostile Compose projects through the whole pure path (INPUTS=…)
 	@$(BIN)/python -m tests.fuzz --inputs $(INPUTS) --jobs $(WORKERS) $(ARGS)
+
+TESTS ?= tests/live
+live: install ## tests in a real AWS account, which cost money: only if asked for (tests/live/README.md; TESTS=…)
+	@$(PYTEST) $(TESTS) $(ARGS)
+
+live-sweep: install ## delete what tests left in that account (ARGS=--dry-run: say it)
+	@$(BIN)/python -m tests.live.sweep $(ARGS)
 
 clean: engine-stop ## remove what the other goals made (keeps downloads in the caches of pip and apt)
 	@rm -rf .venv .parts .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .fuzz dist build

@@ -54,7 +54,8 @@ class Journal:
         except OSError:
             self._file.close()
             raise Busy(f"another run or sweep has {path}: wait until it ends, or end it") from None
-        if not path.read_bytes().endswith((b"\n", b"")[not path.stat().st_size :]):
+        written = path.read_bytes()
+        if written and not written.endswith(b"\n"):
             self._file.write("\n")  # a crash cut the last line off: the next one is a line of its own
 
     @property
