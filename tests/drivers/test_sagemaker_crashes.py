@@ -57,6 +57,18 @@ def remove(spec: ModelSpec) -> Act:
     return lambda reconciler: reconciler.remove(rig(reconciler).deployment(1, spec))
 
 
+def begin_update(to: ModelSpec, of: ModelSpec) -> Act:
+    """The endpoint, and an update under way."""
+
+    def act(reconciler: Reconciler) -> None:
+        bring(of)(reconciler)
+        (known,) = reconciler.recorded.values()
+        reconciler.recorded[known.id] = replace(known, spec=to)
+        reconciler._call("update", known.id)
+
+    return act
+
+
 def replace_by(new: ModelSpec, old: ModelSpec) -> Act:
     def act(reconciler: Reconciler) -> None:
         bring(new, 2)(reconciler)
@@ -94,6 +106,7 @@ JOURNEYS: Mapping[str, Journey] = {
     "replace": Journey(bring(SMALL), replace_by(OTHER, SMALL), (2, OTHER)),
     "destroy": Journey(bring(SMALL), remove(SMALL), None),
     "destroy, scaled": Journey(bring(SCALED), remove(SCALED), None),
+    "destroy, amid an update": Journey(begin_update(LARGE, SMALL), remove(LARGE), None),
     "destroy, down to zero": Journey(bring(ELASTIC), remove(ELASTIC), None),
 }
 
