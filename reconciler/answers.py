@@ -22,6 +22,7 @@ GONE = "gone from the file"
 """The cause of a removal: the one kind of delete that the mass-delete guard is about."""
 BEGUN = "its deletion was begun"
 """The cause of a delete that is asked for again, until the platform is done with it."""
+STRATEGY = "cloud.update-strategy"
 REMOVAL_READS = 2
 """Good readings without the model before its removal is believed."""
 
@@ -97,19 +98,31 @@ def remove(case: Case, record: DeploymentRecord) -> Iterator[Step]:
 
 
 def lay_down(case: Case, record: DeploymentRecord) -> Iterator[Step]:
-    """One that has had its time, whoever still wants it: the files lose its address first, then whoever uses it gets as
-    long as after a replacement. Then it goes."""
-    ended = case.ended_at(record)
-    assert ended is not None
+    """One that has had its time, whoever still wants it. It goes a while after that also where the files name it on,
+    because they cannot be written."""
     why = f"its time is up ({TTL}={case.ttl(record)})"
-    patience = max(ended, record.retired_at or ended) + timedelta(seconds=case.rules(record).bake_s)
-    in_use = case.moment.busy.get(record.deployment.id)
     if case.book.protected:
         yield case.hold(record, f"{why}, and it is protected: `reconcile unprotect {case.key}` lets it go")
-    elif case.moment.now >= patience:
-        yield case.step(Action.DELETE, record, why, insists=True)
-    elif record.active or in_use:
-        yield case.hold(record, f"{why}; {in_use or 'the files name it'}", patience)
+    else:
+        yield from _send_off(case, record, why, case.ended_at(record))
+
+
+def make_way(case: Case, record: DeploymentRecord, cause: str) -> Iterator[Step]:
+    """One that goes before its successor is made, because there is no room for two, and the file says so."""
+    changes = field_changes(record.deployment.spec, case.want.spec) if case.want is not None else ()
+    for step in _send_off(case, record, f"{cause}; it goes first ({STRATEGY}=recreate)", None):
+        yield step._replace(makes_way=True, changes=changes)
+
+
+def _send_off(case: Case, record: DeploymentRecord, why: str, since: datetime | None) -> Iterator[Step]:
+    """The files lose its address, whoever uses it gets as long as after a replacement, then it goes."""
+    began = max((time for time in (since, record.retired_at) if time is not None), default=case.moment.now)
+    patience = began + timedelta(seconds=case.rules(record).bake_s)
+    in_use = case.moment.busy.get(record.deployment.id)
+    if case.moment.now >= patience:
+        yield case.step(Action.DELETE, record, why)._replace(insists=True)
+    elif in_use:
+        yield case.hold(record, f"{why}; {in_use}", patience)
     else:
         yield from unless_busy(case, record, why)
 
@@ -187,9 +200,11 @@ def try_anew(case: Case, record: DeploymentRecord) -> Iterator[Step]:
 
 def supersede(case: Case, record: DeploymentRecord) -> Iterator[Step]:
     """A deployment of this model that is not what the file asks for (any more)."""
-    if record is case.active:
+    if case.makes_way(record):
+        yield from make_way(case, record, "the file changed")
+    elif record is case.active:
         return  # it serves until the other one is ready; `_begin` says what replaces it
-    if was_offered(record):
+    elif was_offered(record):
         yield case.hold(record, "replaced; somebody may still be pointed at it")
     elif record.ready_at is None or record.retired_at is None or record.phase in (Phase.FAILED, Phase.ABSENT):
         if case.same is None and case.updatable(record):
@@ -235,10 +250,13 @@ def begin(case: Case, want: DesiredModel) -> Iterator[Step]:
         yield from new(case, Action.CREATE, None, "another attempt" if case.attempts() else "the file asks for it")
     elif serving is None or len(staying) > 1:
         yield case.hold(None, "an earlier attempt must go first")
-    elif serving.phase is Phase.UNKNOWN:
-        return  # its own step already waits: never act on ignorance
+    elif serving.phase is Phase.UNKNOWN or case.makes_way(serving):
+        return  # its own step waits, because nobody acts on ignorance, or sends it off
     elif case.updatable(serving):
         yield case.step(Action.UPDATE, serving, "the file changed", field_changes(serving.deployment.spec, want.spec))
+    elif want.strategy == "in-place" and serving.driver == want.driver:
+        fixed = ", ".join(case.fixed(serving))
+        yield case.hold(serving, f"{fixed} cannot change in place, and {STRATEGY}=in-place allows nothing else")
     elif serving.ready_at is None and serving is not case.active:
         yield case.hold(None, "an earlier attempt must go first")
     else:
@@ -253,6 +271,9 @@ def attempt(case: Case, record: DeploymentRecord, cause: str) -> Iterator[Step]:
     Never a third one, but that a server of this host which has died is none: it costs nothing and serves nobody. Where
     another one serves, which waits for this one to be ready, this one goes: else both would wait for ever.
     """
+    if case.recreates(record):
+        yield from make_way(case, record, cause)
+        return
     is_dead = record.phase in (Phase.FAILED, Phase.ABSENT) and case.rules(record).capabilities.local
     if len(case.records) > (2 if is_dead else 1) and case.active not in (None, record):
         yield from unless_busy(case, record, cause)

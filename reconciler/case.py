@@ -107,11 +107,27 @@ class Case:
         """Whether every changed key is one that the driver changes in place, or one that changes nothing there."""
         if self.want is None or record.driver != self.want.driver or record.phase in _BEYOND_CHANGE:
             return False
-        rules = self.rules(record)
-        return all(
-            change.key in rules.capabilities.updatable or rules.inert(change.key)
-            for change in field_changes(record.deployment.spec, self.want.spec)
-        )
+        return not self.fixed(record)
+
+    def fixed(self, record: DeploymentRecord) -> tuple[str, ...]:
+        """The changed keys that its driver cannot change in place, and that mean something there."""
+        if self.want is None:
+            return ()
+        rules, changes = self.rules(record), field_changes(record.deployment.spec, self.want.spec)
+        keys = (change.key for change in changes)
+        return tuple(key for key in keys if key not in rules.capabilities.updatable and not rules.inert(key))
+
+    def recreates(self, record: DeploymentRecord) -> bool:
+        """Whether it would go before its successor is made, because the file says so: on one platform, and where
+        nothing speaks against making the successor now."""
+        want = self.want
+        if want is None or want.strategy != "recreate" or record.driver != want.driver:
+            return False
+        return want.driver not in self.moment.unlisted and not self.halted() and self.may_try()
+
+    def makes_way(self, record: DeploymentRecord) -> bool:
+        """Whether it does so now: it is not what the file asks for, nor can be made that, and nothing else is."""
+        return self.same is None and self.recreates(record) and not self.updatable(record)
 
     def settled_at(self, record: DeploymentRecord, since: datetime | None = None) -> datetime:
         sent = since or record.issued_at or record.created_at
@@ -158,7 +174,6 @@ class Case:
         cause: str,
         changes: tuple[FieldChange, ...] = (),
         not_before: datetime | None = None,
-        insists: bool = False,
     ) -> Step:
         towards = record is None or action in (Action.CREATE, Action.REPLACE, Action.UPDATE)
         judged = self.judged
@@ -173,7 +188,6 @@ class Case:
             resolution=judged.resolution if judged is not None else (),
             location=judged.location if judged is not None else None,
             not_before=not_before,
-            insists=insists,
         )
 
 

@@ -95,6 +95,12 @@ class DesiredModel(NamedTuple):
         return (protect is not None and protect.value is True) or (policy is not None and policy.value == "retain")
 
     @property
+    def strategy(self) -> str:
+        """`cloud.update-strategy`: how what changed replaces what runs; empty where nobody said."""
+        option = self.options.get("cloud.update-strategy")
+        return option.text if option is not None else ""
+
+    @property
     def suspended(self) -> bool:
         """`cloud.suspend`: it stays as it is, and nothing is begun."""
         option = self.options.get("cloud.suspend")

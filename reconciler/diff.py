@@ -147,5 +147,7 @@ def _route(case: Case, steps: Sequence[Step]) -> str | None:
         return serving.deployment.id if case.book.protected else None
     if stands is Relation.UNWANTED and serving.adopted:
         return None
+    if any(step.makes_way and step.deployment == serving.deployment.id for step in steps):
+        return None
     going = {step.deployment for step in steps if step.action in (Action.DELETE, Action.FORGET)}
     return None if case.want is None and serving.deployment.id in going else serving.deployment.id

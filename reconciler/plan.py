@@ -54,6 +54,8 @@ class Step(NamedTuple):
     """For waits: when the answer can change by time alone."""
     insists: bool = False
     """For deletes: also while somebody still uses it. It had its time, and a while more."""
+    makes_way: bool = False
+    """For deletes, and what they wait for: it goes so that what the file asks for can be made."""
 
 
 class Verdict(NamedTuple):

@@ -81,7 +81,8 @@ def _permitted(steps: Collection[Step], blocked: Mapping[str, Verdict], known: R
 def _kept_routes(steps: Collection[Step], blocked: Mapping[str, Verdict], known: Recorded) -> Iterator[tuple[str, str]]:
     """What may not be deleted goes on serving: its services keep the address."""
     for step in steps:
-        if step.action is not Action.DELETE or step.deployment is None or _blocking(step, blocked, known) is None:
+        goes = step.action is Action.DELETE or step.makes_way
+        if not goes or step.deployment is None or _blocking(step, blocked, known) is None:
             continue
         if known.deployments[step.deployment].active:
             yield step.model, step.deployment
@@ -90,7 +91,7 @@ def _kept_routes(steps: Collection[Step], blocked: Mapping[str, Verdict], known:
 def _blocking(step: Step, blocked: Mapping[str, Verdict], known: Recorded) -> Verdict | None:
     if step.action is Action.DELETE and step.cause == GONE:
         return None if _is_confirmed(step.model, known) else blocked.get("")
-    if step.action in (Action.CREATE, Action.REPLACE, Action.UPDATE):
+    if step.makes_way or step.action in (Action.CREATE, Action.REPLACE, Action.UPDATE):
         return blocked.get(step.model)
     return None
 
@@ -104,7 +105,7 @@ def _refused_models(desired: Desired) -> Iterator[Verdict]:
 def _no_space(plan: Plan) -> Iterator[Verdict]:
     """What is begun now could not be remembered to its end."""
     for step in plan.steps:
-        if step.action in (Action.CREATE, Action.REPLACE):
+        if step.makes_way or step.action in (Action.CREATE, Action.REPLACE):
             text = "the disk that the state is on is full: nothing is started before there is room again"
             yield Verdict("space", False, text, step.model, step.location)
 

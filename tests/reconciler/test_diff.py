@@ -13,9 +13,10 @@ from drivers.base import Capabilities, ModelSpec, Phase
 from reconciler.backoff import MAX_ATTEMPTS
 from reconciler.diff import TABLE, Relation, diff
 from reconciler.moment import Moment, Removals, Rules, Unlisted
+from reconciler.options import Level, Option
 from reconciler.plan import Action, Plan
 from state.record import DeploymentRecord, Intent, ModelRecord, Recorded
-from tests.builders import NOON, deployment_id, deployment_record, model_spec, recorded
+from tests.builders import NOON, deployment_id, deployment_record, model_record, model_spec, place, recorded
 from tests.reconciler.wishes import wish, wishes
 
 SETTLE_S, START_S, GRACE_S, BAKE_S, REMOVAL_S = 60.0, 900.0, 30.0, 120.0, 600.0
@@ -294,6 +295,82 @@ def test_one_that_starts_and_may_have_served_before_is_no_attempt_that_goes_firs
 def test_what_may_have_served_and_is_not_heard_of_keeps_its_address() -> None:
     silent = _one(Phase.UNKNOWN, ready_at=LONG_AGO)
     assert _plan(OLD, silent).routes == {"llm": FIRST}
+
+
+# -- cloud.update-strategy ---------------------------------------------------------------------------------------------
+
+
+def _strategic(text: str, *records: DeploymentRecord, book: ModelRecord | None = None, **given: Any) -> Plan:
+    spec = model_spec(context_size=2048, options={"cloud.update-strategy": text})
+    asked = Option("cloud.update-strategy", text, text, place(), Level.MODEL)
+    want = wish("llm", spec, options={"cloud.update-strategy": asked})
+    return diff(wishes(want), _known(*records, book=book), _moment(**given), "r1")
+
+
+def test_recreate_deletes_the_old_one_first() -> None:
+    plan = _strategic("recreate", _one(Phase.READY, active=True))
+    (step,) = plan.steps
+    assert (step.action, step.makes_way, step.insists) == (Action.DELETE, True, False)
+    assert step.cause == "the file changed; it goes first (cloud.update-strategy=recreate)"
+    assert [change.key for change in step.changes] == ["context_size", "cloud.update-strategy"]
+    assert plan.routes == {}
+    leaving = _one(Phase.DELETING, intent=Intent.DELETE)
+    assert "create" not in _actions(_strategic("recreate", leaving))
+    assert _actions(_strategic("recreate")) == ["create"]
+
+
+def test_recreate_waits_for_whoever_uses_the_old_one_but_not_for_ever() -> None:
+    busy = {FIRST: "service app runs with its address"}
+    fresh = _strategic("recreate", _one(Phase.READY, active=True), busy=busy)
+    assert (_actions(fresh), fresh.routes) == (["wait"], {})
+    retired = _one(Phase.READY, retired_at=NOON - timedelta(seconds=BAKE_S - 1))
+    assert _actions(_strategic("recreate", retired, busy=busy)) == ["wait"]
+    (step,) = _strategic("recreate", replace(retired, retired_at=NOON - timedelta(seconds=BAKE_S)), busy=busy).steps
+    assert (step.action, step.insists) == (Action.DELETE, True)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"book": model_record(attempts=MAX_ATTEMPTS, attempts_digest="")},
+        {"unlisted": {"llamacpp": Unlisted("it did not say", NOON)}},
+    ],
+)
+def test_recreate_takes_nothing_away_while_nothing_new_can_be_made(given: dict[str, Any]) -> None:
+    spec = model_spec(context_size=2048, options={"cloud.update-strategy": "recreate"})
+    if "book" in given:
+        given = {"book": replace(given["book"], attempts_digest=spec.digest)}
+    plan = _strategic("recreate", _one(Phase.READY, active=True), **given)
+    assert set(_actions(plan)) == {"wait"}
+    assert plan.routes == {"llm": FIRST}
+
+
+def test_a_move_to_another_platform_makes_the_new_one_first_all_the_same() -> None:
+    elsewhere = _one(Phase.READY, active=True, driver="aws-ec2")
+    assert _actions(_strategic("recreate", elsewhere)) == ["replace"]
+
+
+def test_recreate_changes_in_place_what_can_be() -> None:
+    rules = _rules(frozenset({"context_size"}), frozenset({"cloud.update-strategy"}))
+    assert _actions(_strategic("recreate", _one(Phase.READY, active=True), rules=rules)) == ["update"]
+
+
+def test_recreate_replaces_what_broke_in_the_same_way() -> None:
+    broken = _one(Phase.FAILED, active=True, ready_at=LONG_AGO, detail="out of memory")
+    spec = model_spec(context_size=2048, options={"cloud.update-strategy": "recreate"})
+    broken = replace(broken, deployment=replace(broken.deployment, spec=spec))
+    (step,) = _strategic("recreate", broken).steps
+    assert (step.action, step.makes_way) == (Action.DELETE, True)
+
+
+def test_in_place_and_nothing_else() -> None:
+    serving = _one(Phase.READY, active=True)
+    plan = _strategic("in-place", serving)
+    (step,) = plan.steps
+    assert step.action is Action.WAIT
+    said = "context_size, cloud.update-strategy cannot change in place, and cloud.update-strategy=in-place allows"
+    assert step.cause.startswith(said)
+    assert plan.routes == {"llm": FIRST}
 
 
 def test_attempts_back_off_and_end() -> None:

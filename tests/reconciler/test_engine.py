@@ -17,6 +17,7 @@ from reconciler.errors import Refused
 from reconciler.moment import Removals, Rules
 from reconciler.options import Level, Option
 from reconciler.plan import Action
+from reconciler.policy import Policy
 from reconciler.reading import Reading
 from state.record import PutDeployment
 from state.store import Fenced, Held
@@ -157,6 +158,44 @@ def test_a_platform_that_refuses_to_tell_waits_for_a_person(monkeypatch: pytest.
     result = world.engine.run_once()
     assert result.stuck == "the credentials have expired: log in again"
     assert world.live == ["llm"]
+
+
+def _recreated(spec: ModelSpec) -> DesiredModel:
+    key = "cloud.update-strategy"
+    asked = Option(key, "recreate", "recreate", place(), Level.MODEL)
+    return wish("llm", replace(spec, options={key: "recreate"}), driver="fake", options={key: asked})
+
+
+def test_where_there_is_room_for_one_the_old_one_goes_first_if_the_file_says_so() -> None:
+    world = World()
+    world.platform.capacity = 1
+    world.commit(_recreated(SMALL))
+    world.passes()
+    world.commit(wish("llm", LARGE, driver="fake"))
+    world.passes()
+    assert world.verbs()[:1] == ["create"]
+    assert world.live == ["llm"]
+    assert set(world.files.written) == {"llm"}, "without a word, the old one serves on"
+    world.commit(_recreated(LARGE))
+    world.passes(5000)
+    assert world.live == ["llm"]
+    (record,) = world.store.load("demo").deployments.values()
+    assert (record.deployment.spec.context_size, record.active) == (LARGE.context_size, True)
+
+
+def test_a_guard_that_refuses_the_new_one_keeps_the_old_one() -> None:
+    world = World()
+    world.commit(_recreated(SMALL))
+    world.passes()
+    address = dict(world.files.written)
+    world.crash()
+    world.start(policy=Policy(allowed_platforms=("llamacpp",)))
+    world.commit(_recreated(LARGE))
+    result = world.passes()
+    assert result.plan is not None
+    assert result.plan.refusals
+    assert "refused by the guard 'policy'" in result.plan.steps[0].cause
+    assert ("delete" in world.verbs(), world.files.written) == (False, address)
 
 
 def test_commits_in_quick_succession_end_with_the_last_one() -> None:

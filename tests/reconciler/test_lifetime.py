@@ -61,6 +61,10 @@ def _plan(
     return diff(wanted, known, moment, "r1")
 
 
+def _first(plan: Plan) -> tuple[Step, Plan]:
+    return plan.steps[0], plan
+
+
 def _said(plan: Plan) -> list[tuple[str, str]]:
     return [(step.action.value, step.cause) for step in plan.steps]
 
@@ -89,13 +93,10 @@ def test_off_is_no_time_at_all() -> None:
 # -- when it is up -----------------------------------------------------------------------------------------------------
 
 
-def test_the_files_lose_it_first_and_then_it_goes() -> None:
-    record = _made(2 * HOUR, active=True)
-    plan = _plan(_want(TIMED), record)
-    assert _said(plan)[0] == ("wait", "its time is up (cloud.ttl=2h); the files name it")
+def test_the_files_lose_it_and_it_goes() -> None:
+    step, plan = _first(_plan(_want(TIMED), _made(2 * HOUR, active=True)))
+    assert (step.action, step.cause, step.insists) == (Action.DELETE, "its time is up (cloud.ttl=2h)", False)
     assert plan.routes == {}
-    retired = replace(record, active=False, retired_at=NOON)
-    assert _said(_plan(_want(TIMED), retired))[0] == ("delete", "its time is up (cloud.ttl=2h)")
 
 
 def test_whoever_uses_it_gets_the_bake_time_and_no_more() -> None:
@@ -211,7 +212,7 @@ def test_resume_gives_its_time_once_more() -> None:
 def test_the_last_word_that_held_counts_where_the_file_was_refused() -> None:
     assert _said(_plan(None, _made(HOUR, active=True), refused=True))[0][1].startswith("what the file says")
     late = _plan(None, _made(2 * HOUR, active=True), refused=True)
-    assert ("wait", "its time is up (cloud.ttl=2h); the files name it") in _said(late)
+    assert ("delete", "its time is up (cloud.ttl=2h)") in _said(late)
     assert late.routes == {}
 
 

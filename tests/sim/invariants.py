@@ -168,7 +168,9 @@ def _deleted(world: World, driver: str, name: str) -> None:
     if thing is None:
         return
     url = address(thing.port)
-    if not lifetimes.may_be_up(world, place, record.deployment, and_s=world.bake_s):
+    is_over = lifetimes.may_be_up(world, place, record.deployment, and_s=world.bake_s)
+    baked = world.scheduler.time - place.last_mentioned.get(url, -math.inf) >= world.bake_s - world.slack_s - 1
+    if not is_over and not (baked and lifetimes.goes_first(place, record.deployment.model)):
         _in_use(world, place, name, url, failed=bool(thing.fails))
 
 
@@ -225,6 +227,8 @@ def after_resolving(
     place = world.places[deployment.project]
     _protected(world, place, deployment, wanted)
     if endpoint is None or endpoint.url not in place.last_mentioned or lifetimes.may_be_up(world, place, deployment):
+        return
+    if lifetimes.goes_first(place, deployment.model) and deployment.model in place.commits[-1][1]:
         return
     model, now = deployment.model, world.scheduler.time
     works = record.phase in (Phase.READY, Phase.DEGRADED)

@@ -143,7 +143,7 @@ def after_write(
     ousted = world.heard.get(writer, math.inf) < world.ousted.get((place.name, writer), -math.inf)
     for key in before.keys() & set(wanted) - place.files.says.keys():
         text = f"the files of {place.name} lost the address of {key}, which serves"
-        if lifetimes.model_may_be_up(world, place, key):
+        if lifetimes.model_may_be_up(world, place, key) or lifetimes.goes_first(place, key):
             continue
         if ousted and _serves(world, place, key, before[key]):
             world.pardoned("S15", "written by one that could not hear that the store went back", text)

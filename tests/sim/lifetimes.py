@@ -54,6 +54,12 @@ def must_be_up(world: World, place: Place, model: str, spec: ModelSpec) -> bool:
     return world.scheduler.time >= born + _ttl_s(spec) + world.slack_s
 
 
+def goes_first(place: Place, model: str) -> bool:
+    """Whether the file ever asked that what runs goes before its successor is made (`cloud.update-strategy`)."""
+    asked = (wanted[model].strategy for _, wanted in place.commits if model in wanted)
+    return "recreate" in asked
+
+
 def has_its_time(world: World, place: Place, model: str, spec: ModelSpec) -> bool:
     """Whether it is to go by itself, and that is still to come."""
     return TTL in spec.options and not must_be_up(world, place, model, spec)

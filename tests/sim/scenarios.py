@@ -214,6 +214,18 @@ def time_is_changed(world: World) -> Iterator[float]:
     yield 60
 
 
+def recreated(world: World) -> Iterator[float]:
+    """There is no room for two, and the file says that the old one goes first."""
+    for number, spec in enumerate((A, B, C)):
+        text = "recreate"
+        written = replace(spec, options={"cloud.update-strategy": text})
+        asked = Option("cloud.update-strategy", text, text, place(), Level.MODEL)
+        world.commit("demo", OTHER, want(spec=written, options={"cloud.update-strategy": asked}))
+        world.platforms["fake"].capacity = 3 if number else None  # a stranger and these two
+        yield 90
+    world.platforms["fake"].capacity = None  # somebody else may have taken a name of ours, and the room
+
+
 def suspended(world: World) -> Iterator[float]:
     """What is suspended stays as it is, whatever else the file says of it."""
     world.commit("demo", OTHER, want(spec=A))
@@ -492,7 +504,8 @@ SCENARIOS: dict[str, Story] = {
         gone_and_unreadable, silence, unwritable_files, everything_vanishes, rewound_state, rewound_while_running,
         rewound_and_broken, rewound_and_wanted_again, rewound_while_replacing, half_deleted, lost_state,
         lost_after_years, lost_while_moving, rebooted, stripped_tags, stripped_while_starting, edited_files,
-        late_echo, revived, time_is_up, time_is_up_in_vain, time_is_changed, suspended,
+        late_echo, revived, time_is_up, time_is_up_in_vain, time_is_changed, recreated,
+        suspended,
     )
 }  # fmt: skip
 TOLD_ON: Mapping[str, tuple[str, str]] = {"rebooted": ("local", "names")}
