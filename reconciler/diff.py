@@ -2,7 +2,7 @@
 
 A model has one deployment, during a replacement two, never three. Each known deployment of a model stands in one
 relation to what is desired, has one phase, and gets one answer from the table. What the answers mean in detail (how
-long to wait, what must be true before a delete) is in `answers.py`.
+long to wait, what must be true before a delete) is in `answers.py` and `leaving.py`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import Enum
 
 from drivers.base import Phase
-from reconciler import answers
+from reconciler import answers, leaving
 from reconciler.case import Case
 from reconciler.desired import Desired
 from reconciler.moment import Moment
@@ -31,7 +31,7 @@ class Relation(Enum):
 
 
 class Answer(Enum):
-    """What to do about one deployment; each is a function of the same name in `answers.py`."""
+    """What to do about one deployment; each is a function of the same name in `answers.py` or `leaving.py`."""
 
     NOTHING = "nothing"
     WAIT = "wait"
@@ -104,7 +104,7 @@ def diff(desired: Desired, known: Recorded, moment: Moment, revision: str) -> Pl
 
 
 _ANSWERS: Mapping[Answer, Callable[[Case, DeploymentRecord], Iterator[Step]]] = {
-    answer: getattr(answers, answer.value) for answer in Answer
+    answer: (vars(leaving) | vars(answers))[answer.value] for answer in Answer
 }
 
 

@@ -12,8 +12,8 @@ from typing import NamedTuple
 from drivers import catalog
 from drivers.modelstore.reference import parse_reference
 from drivers.values import comma_list
-from reconciler.answers import GONE
 from reconciler.desired import Desired, DesiredModel
+from reconciler.leaving import GONE
 from reconciler.plan import Action, Plan, Step, Verdict
 from state.record import DeploymentRecord, Intent, Recorded
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from drivers.base import Observation, Phase
-from reconciler.answers import REMOVAL_READS
+from reconciler.leaving import REMOVAL_READS
 from state.record import (
     Append,
     Change,

@@ -142,4 +142,7 @@ def _refuse_shortage(wanted: memory.Need, room: _Room, where: str, context: int)
     beside = f"{where}, beside its other servers," if room.promised else where
     text = memory.shortage(wanted, max(0, room.free - room.promised), beside, context=context)
     if text:
-        raise Exhausted(f"the model does not fit: {text}")
+        way_out = (
+            "; if it replaces one of them that may go first: cloud.update-strategy=recreate" if room.promised else ""
+        )
+        raise Exhausted(f"the model does not fit: {text}{way_out}")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 
-from reconciler.answers import GONE
 from reconciler.commands.conclusion import conclude
 from reconciler.commands.project import ProjectContext, print_warning, say
 from reconciler.commands.running import engine_for, run_until_done, timeout_s
 from reconciler.commands.up import plan_now, print_problem, show
 from reconciler.errors import Refused
+from reconciler.leaving import GONE
 from reconciler.plan import Action, Plan
 from reconciler.progress import open_progress
 from reconciler.reading import Pinned

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, TextIO
 
-from reconciler.answers import BEGUN
 from reconciler.commands.project import Mistake, add_settings_arguments, durable_store, settings_file, settings_from
+from reconciler.leaving import BEGUN
 from reconciler.plan import Action, Step
 from reconciler.services import redact
 from reconciler.text import clean

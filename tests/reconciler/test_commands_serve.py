@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from drivers.errors import Unavailable
-from reconciler.answers import BEGUN
 from reconciler.apply import Applied
 from reconciler.commands.serve import Teller, _back_up, last_applied, log_to, named
 from reconciler.errors import InputError
+from reconciler.leaving import BEGUN
 from reconciler.plan import Action
 from reconciler.ports import Published
 from reconciler.result import PassResult

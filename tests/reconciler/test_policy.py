@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from drivers.base import Capabilities, Phase
-from reconciler.answers import GONE
 from reconciler.desired import Desired, DesiredModel
 from reconciler.diff import diff
+from reconciler.leaving import GONE
 from reconciler.moment import Moment, Removals, Rules
 from reconciler.plan import Action, Plan
 from reconciler.policy import Policy, guard

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from drivers.base import Phase
-from reconciler.answers import REMOVAL_READS
+from reconciler.leaving import REMOVAL_READS
 from reconciler.refresh import FORGIVEN_AFTER_S, changes_between, note_wanted, refresh
 from state.record import Append, DeploymentRecord, DropModel, Intent, PutDeployment
 from tests.builders import NOON, at, deployment_record, endpoint, model_record, observation, recorded
