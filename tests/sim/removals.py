@@ -11,7 +11,7 @@ from typing import Any
 
 from drivers.base import Observation, Phase
 from reconciler import adoption as adoption_
-from reconciler import answers, beginning, diff, engine, intents, inventory, observe, policy, refresh, sweep
+from reconciler import answers, beginning, diff, engine, intents, inventory, leaving, observe, policy, refresh, sweep
 from reconciler.apply import Applier
 from reconciler.case import Case
 from reconciler.desired import DesiredModel
@@ -163,7 +163,7 @@ def sweep_of_all() -> AbstractContextManager[None]:
 
 
 def tombstone_reads() -> AbstractContextManager[None]:
-    return _patched(answers, "REMOVAL_READS", 1)
+    return _patched(leaving, "REMOVAL_READS", 1)
 
 
 def tombstone_grace() -> AbstractContextManager[None]:
