@@ -13,9 +13,12 @@ import pytest
 from drivers import probe
 from infra.lab import Lab
 from infra.localaws.localaws import AwsProcess
-from tests.integration.test_aws_sagemaker import EXAMPLE, PATIENCE, SETTINGS, endpoint_url, run
+from tests.integration.test_aws_sagemaker import SETTINGS
+from tests.journeys.cloud import LocalCloud, run
+from tests.journeys.sagemaker import EXAMPLE, SageMakerJourney
 from tests.localaws.openai import token
 
+PATIENCE = "60s"
 PAUSE_S, MOST_S = 0.1, 60.0
 """Between two requests of a client, and until it has seen the roll-back."""
 
@@ -37,24 +40,26 @@ def lab(cloud: AwsProcess, tmp_path: Path) -> Iterator[Lab]:
 
 
 def test_an_update_that_answers_badly_is_rolled_back_and_nothing_takes_its_place(cloud: AwsProcess, lab: Lab) -> None:
-    run(lab, "--yes", *PATIENCE)
+    here = LocalCloud(cloud)
+    journey = SageMakerJourney(here, lab, patience=PATIENCE)
+    run(lab, here, "--yes", "--timeout", PATIENCE)
     cloud.fail_answers('"SM_LLAMA_CPP_CTX_SIZE": "2048"')
     lab.edit("compose.yaml", "context_size: 1024", "context_size: 2048")
-    url = endpoint_url(lab)
+    url = journey.endpoint_url()
     with ThreadPoolExecutor(max_workers=1) as client:
         asked = client.submit(until_rolled_back, cloud, url)
-        told = run(lab, "--yes", *PATIENCE, exit_code=1, errors=True)
+        told = run(lab, here, "--yes", "--timeout", PATIENCE, exit_code=1).all
         assert asked.result() == [200, 500, 200]
     assert "the update was rolled back, and it serves what it did before" in told
     assert "nothing more is tried until the file changes" in told
-    assert "rolled back" in run(lab, "status")
+    assert "rolled back" in run(lab, here, "status").out
 
-    run(lab, "--yes", *PATIENCE, exit_code=1)
+    run(lab, here, "--yes", "--timeout", PATIENCE, exit_code=1)
     assert calls(cloud) == (1, 1)
-    assert (endpoint_url(lab), ask(cloud, url)) == (url, 200)
+    assert (journey.endpoint_url(), ask(cloud, url)) == (url, 200)
 
     lab.edit("compose.yaml", "context_size: 2048", "context_size: 1024")
-    run(lab, "--yes", *PATIENCE)
+    run(lab, here, "--yes", "--timeout", PATIENCE)
     assert calls(cloud) == (1, 1)
     assert sorted(entry.kind for entry in cloud.books()) == [
         "endpoint", "endpoint config", "model", "policy", "scalable target",
