@@ -268,6 +268,10 @@ class Token(NamedTuple):
 #     logs(deployment, lines: int) -> Iterable[str]      the last lines of its server, oldest first
 #     preflight() -> Iterable[Look]                      credentials, quota, access: read only, before money is spent
 #     token(deployment) -> Token                         for an endpoint whose auth is PLATFORM
+#     destination(spec) -> Mapping[str, str]             the beginning of a new deployment's handle: where it will go,
+#                                                        written down before `create`, so that no lost answer and no
+#                                                        changed setting makes it be looked for somewhere else
+#     owned_at(lineage, specs) -> Iterable[Deployment]   `owned`, and also where these specs would lead
 
 
 OWNER = "cmr:owner"

@@ -91,9 +91,22 @@ class Applier:
                 spec=want.spec,
                 now=now,
                 random_bytes=self._random,
+                handle=self._destination(want),
             )
         self._commit(PutModel(book), PutDeployment(record), self._event(step.action.value, step, record))
         return self._call(step, record, book, lambda driver: driver.create(record.deployment))
+
+    def _destination(self, want: DesiredModel) -> Mapping[str, str]:
+        """Where it will go, as far as its driver says before it is asked for it: written down with the intent, so that
+        whatever becomes of the call, and of the operator's settings, it is looked for where it was asked for."""
+        settle = getattr(self._drivers(want.driver), "destination", None)
+        if settle is None:
+            return {}
+        try:
+            found: Mapping[str, str] = settle(want.spec)
+        except DriverError:
+            return {}  # the create says the same, and its error is kept
+        return found
 
     def _update(self, step: Step) -> Applied:
         assert step.deployment is not None

@@ -6,11 +6,11 @@ leaves `request_open`, and the next pass looks before it acts.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from drivers.base import Deployment, ModelSpec, Observation, Phase
+from drivers.base import NOTHING, Deployment, ModelSpec, Observation, Phase
 from drivers.errors import Ambiguous, DriverError, Rejected, Taken
 from drivers.naming import NAMING_VERSION, external_name, mint_id
 from reconciler.backoff import before_asking_again_s, before_next_attempt_s
@@ -28,8 +28,10 @@ def new_deployment(
     spec: ModelSpec,
     now: datetime,
     random_bytes: Callable[[int], bytes],
+    handle: Mapping[str, str] = NOTHING,
 ) -> DeploymentRecord:
-    """A record for one more attempt: its id is minted here and its name derived, once and for all."""
+    """A record for one more attempt: its id is minted here and its name derived, once and for all. `handle` is what its
+    driver says before anything is asked of the platform: where it goes."""
     id = mint_id(now, random_bytes)
     return DeploymentRecord(
         deployment=Deployment(
@@ -39,6 +41,7 @@ def new_deployment(
             model=model,
             name=external_name(lineage, model, id),
             spec=spec,
+            handle=dict(handle),
         ),
         driver=driver,
         naming_version=NAMING_VERSION,

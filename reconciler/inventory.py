@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
+from types import MappingProxyType
 
-from drivers.base import Driver
+from drivers.base import Driver, ModelSpec
 from drivers.errors import DriverError
 from reconciler.adoption import Owned, adopt, adoption_changes, forgotten, unknown
 from reconciler.manner import Manner
@@ -47,7 +48,7 @@ class Inventory:
         if not recorded.outputs and outputs.highest_epoch():
             needed |= set(every)
         asked = due(self._sweeps, needed, every, clock.monotonic(), interval_s, self._settled_s(recorded, needed))
-        owned, failures = list_owned(asked, self._ports.drivers, self._store.lineage)
+        owned, failures = list_owned(asked, self._ports.drivers, self._store.lineage, _specs(reading, recorded))
         sweeps = noted(self._sweeps, asked, failures, clock.monotonic())
         known = self._with_found(recorded, owned)
         # Only now: what was found and could not be written down is to be found again by the next pass.
@@ -76,15 +77,31 @@ class Inventory:
 
 
 def list_owned(
-    names: Iterable[str], drivers: Callable[[str], Driver], lineage: str
+    names: Iterable[str],
+    drivers: Callable[[str], Driver],
+    lineage: str,
+    specs: Mapping[str, Collection[ModelSpec]] = MappingProxyType({}),
 ) -> tuple[Owned, Mapping[str, DriverError]]:
     """What each platform has of this lineage, and why some did not say: from one that cannot list completely nothing is
-    adopted this time, and nothing is deleted anywhere because of it."""
+    adopted this time, and nothing is deleted anywhere because of it. `specs`, by platform, are those at hand: a driver
+    whose platform has many places looks where they lead as well."""
     found, failures = {}, {}
     for name in names:
         try:
-            found[name] = tuple(drivers(name).owned(lineage))
+            driver = drivers(name)
+            at = getattr(driver, "owned_at", None)
+            found[name] = tuple(driver.owned(lineage) if at is None else at(lineage, specs.get(name, ())))
         except DriverError as error:
             log.debug("%s cannot be asked what it has of ours: %s", name, error)  # the plan's waits say it once
             failures[name] = error
     return found, failures
+
+
+def _specs(reading: Reading, recorded: Recorded) -> Mapping[str, Collection[ModelSpec]]:
+    """By platform, what the file asks for and what the record has."""
+    found: dict[str, list[ModelSpec]] = {}
+    for model in reading.desired.models.values():
+        found.setdefault(model.driver, []).append(model.spec)
+    for record in recorded.deployments.values():
+        found.setdefault(record.driver, []).append(record.deployment.spec)
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property, lru_cache, partial
@@ -179,10 +180,18 @@ def _check(settings: Settings, local: LlamaCppSettings, spec: ModelSpec, platfor
 
 def aws_settings(settings: Settings) -> AwsSettings:
     """The operator's settings of AWS, or what holds where there are none; with the defaults that a driver sees, too."""
+    from drivers import catalog
     from drivers.aws.settings import AwsSettings
 
     found = settings.aws or AwsSettings(key_root=settings.state_dir / "aws")
-    return replace(found, substitute=settings.default_options.get("cloud.substitute", found.substitute))
+    shape = catalog.platforms().regions["aws"]
+    # Where files may put something is where somebody has to look for it.
+    allowed = (each for each in settings.policy.allowed_regions if re.fullmatch(shape, each))
+    return replace(
+        found,
+        regions=tuple(dict.fromkeys((*found.regions, *allowed))),
+        substitute=settings.default_options.get("cloud.substitute", found.substitute),
+    )
 
 
 def llamacpp_settings(settings: Settings, environment: Mapping[str, str]) -> LlamaCppSettings:

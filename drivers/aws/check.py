@@ -73,9 +73,7 @@ def _stronger(general: Finding, own: Finding | None) -> Finding:
 
 def _common(spec: ModelSpec, platform: str, settings: AwsSettings) -> Iterator[Finding]:
     """In the order of growing importance: of two findings for one key the later one counts."""
-    region = "; ".join(_of_region(comma_list(spec.options.get("cloud.region", "")), settings))
-    if region:
-        yield Finding("cloud.region", Handling.TRANSLATED, region)
+    yield from _region(comma_list(spec.options.get("cloud.region", "")), settings)
     if platform != "aws-bedrock":
         yield from _engine(spec, platform)
     yield from _named(spec, settings)
@@ -86,12 +84,20 @@ def _common(spec: ModelSpec, platform: str, settings: AwsSettings) -> Iterator[F
         yield Finding("cloud.image", Handling.REJECTED, detail)
 
 
-def _of_region(named: Sequence[str], settings: AwsSettings) -> Iterator[str]:
-    if len(named) > 1:
-        yield f"{named[0]} is used; the others are not yet tried"
-    searched = {each for each in (settings.region, *settings.regions) if each}
-    if named and searched and named[0] not in searched:
-        yield f"should the record be lost, nobody looks for it in {named[0]}: the operator adds that to aws.regions"
+def _region(named: Sequence[str], settings: AwsSettings) -> Iterator[Finding]:
+    searched = [each for each in (settings.region, *settings.regions) if each]
+    is_elsewhere = bool(named and searched) and named[0] not in searched
+    if is_elsewhere and settings.regions:
+        allowed = ", ".join(dict.fromkeys(searched))
+        detail = f"the operator keeps models to {allowed} (aws.regions, policy.allowed_regions)"
+        yield Finding("cloud.region", Handling.REJECTED, detail)
+        return
+    said = [f"{named[0]} is used; the others are not yet tried"] if len(named) > 1 else []
+    if is_elsewhere:
+        lost = "should the record be lost and the file then name another region, nobody looks for it in"
+        said.append(f"{lost} {named[0]}: the operator adds that to aws.regions")
+    if said:
+        yield Finding("cloud.region", Handling.TRANSLATED, "; ".join(said))
 
 
 def _engine(spec: ModelSpec, platform: str) -> Iterator[Finding]:

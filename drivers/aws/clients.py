@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 
 from drivers.aws import patience
 from drivers.aws.errors import edge
-from drivers.aws.place import ACCOUNT, Place
+from drivers.aws.place import ACCOUNT, CREDENTIALS, REGION, Place, place_for
 from drivers.aws.settings import AwsSettings
 from drivers.aws.tokens import left_s, mint
-from drivers.base import Deployment, Token
+from drivers.base import Deployment, ModelSpec, Token
 from drivers.errors import Denied
 
 READS = 3
@@ -86,6 +86,17 @@ class Clients:
             self._accounts[place.profile] = found
         return found
 
+    def destination(self, spec: ModelSpec) -> dict[str, str]:
+        """Where a new deployment of a spec goes, as its handle says it."""
+        place = place_for(spec, self._settings)
+        return {REGION: self.region(place), CREDENTIALS: place.credentials, ACCOUNT: self.account(place)}
+
+    def is_region(self, name: str | None) -> bool:
+        """Whether the SDK knows a region of this name, in any partition; nobody is asked."""
+        with self._lock, edge("reading the SDK's list of regions"):
+            session = self._session(Place(None, None))
+            return any(name in session.get_available_regions("ec2", one) for one in session.get_available_partitions())
+
     def guard(self, place: Place, deployment: Deployment) -> None:
         """Raise Denied when the credentials belong to another account than the one that the deployment is in. Whoever
         only looks must not look into another one either: what is absent there would be forgotten."""
@@ -126,6 +137,9 @@ class Clients:
                 "no AWS region to look in: write aws.region in the settings, or set AWS_DEFAULT_REGION; cloud.region "
                 "in a file says where one model goes, and not where to look for what is ours"
             )
+        allowed = (self._settings.region, *self._settings.regions)
+        if place.region is None and self._settings.regions and found not in allowed:
+            raise Denied(f"the AWS profile's region is {found}, and aws.regions has no such: nobody would look there")
         return str(found)
 
     def _credentials(self, place: Place) -> Any:

@@ -2,8 +2,8 @@
 
 One request is bounded by the SDK's timeouts, a method makes many, and each may be repeated. So every attempt of every
 request, those for credentials included, is begun only where there is time for it to end; the rest is left for the next
-time. Only what has to be complete may take longer: `owned`, which has this time for each place where that is enough,
-and `preflight`.
+time. Only what has to be complete may take longer: `owned` and `owned_at`, which have this time for each place where
+that is enough, and `preflight`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ METHOD_S = 29.0
 """The contract says thirty; what is not asked of AWS takes time as well."""
 LEAST_S = 1.0
 """Less than this is no time to ask a model anything."""
-METHODS = ("observe", "observe_many", "create", "update", "delete", "in_flight", "logs", "token")
+METHODS = ("observe", "observe_many", "create", "update", "delete", "in_flight", "logs", "token", "destination")
 
 D = TypeVar("D", bound=type)
 A = TypeVar("A")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from drivers.aws.settings import STANDARD, AwsSettings
@@ -25,6 +26,12 @@ class Place(NamedTuple):
     """The operator's name for them."""
 
 
+def place_for(spec: ModelSpec, settings: AwsSettings) -> Place:
+    """Where a new deployment of a spec goes. Raises Denied for credentials that the operator did not name."""
+    name = spec.options.get("cloud.credentials", STANDARD)
+    return Place(wanted_region(spec, settings), profile(name, settings), name)
+
+
 def place_of(deployment: Deployment, settings: AwsSettings) -> Place:
     """The place of a deployment: as it was when it was asked for, else as its spec and the settings say now.
 
@@ -46,6 +53,13 @@ def profile(name: str, settings: AwsSettings) -> str | None:
     if name not in settings.credentials and name != STANDARD:
         raise Denied(settings.unknown("credentials", "cloud.credentials", name))
     return settings.credentials.get(name)
+
+
+def named_places(specs: Iterable[ModelSpec], settings: AwsSettings) -> tuple[Place, ...]:
+    """Where else the specs lead. Credentials that the operator did not name lead nowhere."""
+    names, known = (STANDARD, *settings.credentials), known_places(settings)
+    led = [place_for(spec, settings) for spec in specs if spec.options.get("cloud.credentials", STANDARD) in names]
+    return tuple(place for place in dict.fromkeys(led) if place.region is not None and place not in known)
 
 
 def known_places(settings: AwsSettings) -> tuple[Place, ...]:

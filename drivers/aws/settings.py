@@ -38,7 +38,8 @@ class AwsSettings:
     region: str | None = None
     """Where a model goes whose file says nothing; None leaves that to the AWS profile."""
     regions: tuple[str, ...] = ()
-    """Where to look for what is ours, besides `region`, when the state that knew it was lost."""
+    """The regions of this installation, besides `region`: where what is ours is looked for, also when the state that
+    knew it was lost. Where any are named, a file may name no other one; where none is, files may name any."""
     account: str | None = None
     """A guard: nothing is done with credentials of another account (12 digits)."""
     credentials: Mapping[str, str] = field(default_factory=lambda: NOTHING)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -65,8 +65,6 @@ class Account:
 
 def account_of(consent: Consent, keys: Path) -> Account:
     """Raises ValueError for settings without a section aws, InputError for bad ones. `keys` is a private folder."""
-    from dataclasses import replace
-
     read = read_settings(consent.settings, consent.settings.read_bytes(), os.environ).aws
     if read is None or not read.account:
         raise ValueError(f"{consent.settings} must have a section aws with the account that is meant: aws.account")
@@ -152,7 +150,8 @@ class Watched(Remembering):
     def create(self, deployment: Deployment) -> Observation:
         self._ground.check()
         if deployment.id not in self._asked:
-            self._ground.journal.asks(deployment)
+            where = self.driver.destination(deployment.spec)  # type: ignore[attr-defined]
+            self._ground.journal.asks(replace(deployment, handle=where))
             self._asked.add(deployment.id)
         return super().create(deployment)
 

@@ -71,6 +71,7 @@ class Journal:
         """This one is about to be asked for."""
         spec = deployment.spec
         said = {name: getattr(deployment, name) for name in ("id", "project", "model", "name")}
+        said["handle"] = dict(deployment.handle)
         said["spec"] = [spec.model, spec.context_size, list(spec.runtime_flags), dict(spec.options)]
         self._write("asks", deployment.lineage, deployment=said)
 

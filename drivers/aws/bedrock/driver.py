@@ -6,9 +6,10 @@ is nothing that could be left behind. Where something is, its name, its request 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 
 from drivers.aws import check
 from drivers.aws.bedrock import access
@@ -37,6 +38,7 @@ from drivers.aws.bedrock.things import ARN, Kind, Owned, State, mark
 from drivers.aws.bedrock.throughput import Throughputs
 from drivers.aws.bedrock.wish import PLATFORM, Mode, Wish, wish_of
 from drivers.aws.clients import Clients
+from drivers.aws.everywhere import found_everywhere
 from drivers.aws.patience import keeps_time
 from drivers.aws.place import ACCOUNT, CREDENTIALS, REGION, Place, known_places, place_of
 from drivers.aws.settings import AwsSettings
@@ -184,17 +186,22 @@ class BedrockDriver:
     # -- what commands ask for -----------------------------------------------------------------------------------------
 
     def owned(self, lineage: str) -> Iterable[Deployment]:
-        found: dict[str, Deployment] = {}
-        for place in known_places(self._settings):
-            self._clients.guard_account(place, {})
-            shelf = self._shelf(place)
-            where = {REGION: shelf.region, CREDENTIALS: place.credentials, ACCOUNT: self._clients.account(place)}
-            for kind in self._kinds.values():
-                for thing in kind.owned(shelf, lineage):
-                    deployment = _adopted(thing, kind.mode, where)
-                    if deployment is not None and deployment.lineage == lineage:
-                        found.setdefault(deployment.id, deployment)
-        return tuple(found.values())
+        return self.owned_at(lineage, ())
+
+    def owned_at(self, lineage: str, specs: Collection[ModelSpec]) -> Iterable[Deployment]:
+        return found_everywhere(self._clients, self._settings, specs, partial(self._owned_in, lineage))
+
+    def destination(self, spec: ModelSpec) -> Mapping[str, str]:
+        return self._clients.destination(spec)
+
+    def _owned_in(self, lineage: str, place: Place) -> Iterator[Deployment]:
+        shelf = self._shelf(place)
+        where = {REGION: shelf.region, CREDENTIALS: place.credentials, ACCOUNT: self._clients.account(place)}
+        for kind in self._kinds.values():
+            for thing in kind.owned(shelf, lineage):
+                deployment = _adopted(thing, kind.mode, where)
+                if deployment is not None and deployment.lineage == lineage:
+                    yield deployment
 
     def preflight(self) -> Iterable[Look]:
         for place in known_places(self._settings):

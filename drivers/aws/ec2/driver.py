@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from functools import partial
@@ -25,8 +25,9 @@ from drivers.aws.ec2.platform import Platform, of_deployment, tagged_with
 from drivers.aws.ec2.preflight import looks
 from drivers.aws.ec2.statuses import Statuses
 from drivers.aws.ec2.things import Machine, Template
+from drivers.aws.everywhere import found_everywhere
 from drivers.aws.patience import carried, keeps_time
-from drivers.aws.place import Place, known_places, place_of
+from drivers.aws.place import Place, place_of
 from drivers.aws.settings import AwsSettings
 from drivers.aws.tags import DEPLOYMENT, LINEAGE, deployment_from
 from drivers.base import Capabilities, Deployment, Finding, Look, ModelSpec, Observation, Phase
@@ -123,17 +124,15 @@ class Ec2Driver:
 
     def owned(self, lineage: str) -> Iterable[Deployment]:
         """What has a launch template or a machine, in all places that the settings know."""
-        found: dict[str, Deployment] = {}
-        for place in known_places(self._settings):
-            with patience.method(self._clients.clock):
-                self._clients.guard_account(place, {})
-                platform = Platform(self._clients, place)
-                there = standing.alive(platform.machines(tagged_with(LINEAGE, lineage)))
-                tags = [thing.tags for thing in platform.templates(lineage)] + [thing.tags for thing in there]
-            for deployment in map(deployment_from, tags):
-                if deployment is not None:
-                    found.setdefault(deployment.id, _with_handle(deployment, platform.where))
-        return tuple(found.values())
+        return self.owned_at(lineage, ())
+
+    def owned_at(self, lineage: str, specs: Collection[ModelSpec]) -> Iterable[Deployment]:
+        """The same, and in those where the specs lead."""
+        return found_everywhere(self._clients, self._settings, specs, partial(self._owned_in, lineage))
+
+    def destination(self, spec: ModelSpec) -> Mapping[str, str]:
+        """Where a machine of this spec would be."""
+        return self._clients.destination(spec)
 
     def logs(self, deployment: Deployment, lines: int = 200) -> Iterable[str]:
         """The last lines of the machine's console, on which its server prints; EC2 renews it now and then."""
@@ -146,6 +145,14 @@ class Ec2Driver:
         return looks(self._settings, self._clients)
 
     # -- looking ------------------------------------------------------------------------------------------------------
+
+    def _owned_in(self, lineage: str, place: Place) -> Iterable[Deployment]:
+        platform = Platform(self._clients, place)
+        with patience.method(self._clients.clock):
+            there = standing.alive(platform.machines(tagged_with(LINEAGE, lineage)))
+            tags = [thing.tags for thing in platform.templates(lineage)] + [thing.tags for thing in there]
+        found = [each for each in map(deployment_from, tags) if each is not None]
+        return [_with_handle(each, platform.where) for each in found]
 
     def _platform(self, deployment: Deployment) -> Platform:
         return Platform(self._clients, self._place(deployment))

@@ -6,13 +6,14 @@ and the next call takes the next one. READY means that the model answered a comp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
 from drivers.aws import check, patience
 from drivers.aws.clients import Clients
+from drivers.aws.everywhere import found_everywhere
 from drivers.aws.patience import keeps_time
 from drivers.aws.place import ACCOUNT, CREDENTIALS, REGION, Place, known_places, place_of
 from drivers.aws.sagemaker import logs, looking, names, owned, phases, pieces, preflight, removal, requests, updating
@@ -158,11 +159,15 @@ class SageMakerDriver:
 
     def owned(self, lineage: str) -> Iterable[Deployment]:
         """By their tags, in every region and with all credentials that the settings name."""
-        found: dict[str, Deployment] = {}
-        for place in known_places(self._settings):
-            with patience.method(self._clients.clock):
-                found = {one.id: one for one in self._owned_in(place, lineage)} | found
-        return tuple(found.values())
+        return self.owned_at(lineage, ())
+
+    def owned_at(self, lineage: str, specs: Collection[ModelSpec]) -> Iterable[Deployment]:
+        """The same, and where the specs lead."""
+        return found_everywhere(self._clients, self._settings, specs, partial(self._owned_in, lineage))
+
+    def destination(self, spec: ModelSpec) -> Mapping[str, str]:
+        """Where an endpoint of this spec would be."""
+        return self._clients.destination(spec)
 
     def logs(self, deployment: Deployment, lines: int = 200) -> Iterable[str]:
         """The last lines of its containers, from CloudWatch."""
@@ -177,13 +182,6 @@ class SageMakerDriver:
         """A token for the endpoint's URL, made here from the credentials; nothing is asked."""
         place = place_of(deployment, self._settings)
         return self._clients.token(place, "sagemaker", TOKEN_S, self._clock())
-
-    def _owned_in(self, place: Place, lineage: str) -> Iterator[Deployment]:
-        self._clients.guard_account(place, {})
-        api = self._api(place)
-        things = dict(owned.tagged(self._clients(place, "resourcegroupstaggingapi").reads, lineage))
-        for deployment in owned.deployments(things, api.search(lineage)):
-            yield _placed(deployment, self._where(place, api))
 
     def _complete(self, deployment: Deployment, place: Place, api: Api, seen: Seen) -> Observation:
         component = api.component(deployment.name)
@@ -222,6 +220,13 @@ class SageMakerDriver:
         place = place_of(deployment, self._settings)
         self._clients.guard(place, deployment)
         return place
+
+    def _owned_in(self, lineage: str, place: Place) -> Iterable[Deployment]:
+        api = self._api(place)
+        with patience.method(self._clients.clock):
+            things = dict(owned.tagged(self._clients(place, "resourcegroupstaggingapi").reads, lineage))
+            found = tuple(owned.deployments(things, api.search(lineage)))
+        return [_placed(each, self._where(place, api)) for each in found]
 
     def _api(self, place: Place) -> Api:
         return Api(self._clients(place, "sagemaker"))
