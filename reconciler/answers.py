@@ -14,7 +14,6 @@ from reconciler.desired import DesiredModel
 from reconciler.intents import was_offered
 from reconciler.leaving import STRATEGY, absence, lay_down, make_way, remove, retire, unless_busy
 from reconciler.plan import Action, FieldChange, Step
-from reconciler.text import MOMENT
 from state.record import DeploymentRecord, Intent
 
 
@@ -46,10 +45,10 @@ def see_out(case: Case, record: DeploymentRecord) -> Iterator[Step]:
     platform that takes several calls, it is taken up: what is half deleted never comes back."""
     patience = case.settled_at(record, since=record.phase_since)
     stuck = f"somebody began to delete it, and that does not end: {record.detail}"
-    is_over = case.ended_at(record) is not None
-    if case.moment.now < patience or (case.kept and not is_over):
+    rests = case.rests(record) is not None
+    if case.moment.now < patience or (case.kept and not rests):
         yield case.hold(record, "it is being deleted", patience)
-    elif is_over:
+    elif rests:
         yield from lay_down(case, record)
     elif case.want is None:
         yield from remove(case, record)
@@ -138,9 +137,8 @@ def begin(case: Case, want: DesiredModel) -> Iterator[Step]:
     """Create, update or replace, whichever the present deployments allow."""
     staying = [record for record in case.records if record.intent is Intent.CREATE]
     serving = case.active or (staying[-1] if len(staying) == 1 else None)
-    if case.over:
-        ended = f"its time was up at {case.ends_at:{MOMENT}}"
-        yield case.hold(None, f"{ended}; commit a change, or `reconcile resume {case.key}`")
+    if case.rest is not None:
+        yield case.hold(None, case.rest.then)
     elif len(case.records) > len(staying):
         yield case.hold(None, "an earlier deployment is still being deleted")
     elif not staying:

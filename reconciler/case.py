@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
+from typing import NamedTuple
 
 from drivers.base import ModelSpec, Phase
 from reconciler.backoff import MAX_ATTEMPTS
@@ -17,10 +18,21 @@ from reconciler.intents import was_offered
 from reconciler.lifetime import TTL, deployment_ends_at, model_ends_at, written_s
 from reconciler.moment import Moment, Removals, Rules
 from reconciler.plan import Action, FieldChange, Step
+from reconciler.text import MOMENT
+from reconciler.timetable import down
 from state.record import DeploymentRecord, Intent, ModelRecord
 
 _PATIENCE = "cloud.startup-timeout"
 _BEYOND_CHANGE = (Phase.FAILED, Phase.ABSENT, Phase.DELETING)
+
+
+class Rest(NamedTuple):
+    """Nothing of a model, or one deployment of it, is to be there, by the file's own word."""
+
+    why: str
+    since: datetime
+    then: str
+    """What is said once it is gone: how it comes back."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,30 +70,37 @@ class Case:
         """When the time of what the file asks for is up (`cloud.ttl`)."""
         return model_ends_at(self.want, self.book) if self.want is not None else None
 
-    @property
-    def over(self) -> bool:
-        return self.ends_at is not None and self.moment.now >= self.ends_at
+    @cached_property
+    def rest(self) -> Rest | None:
+        """Why nothing of the model is to be there at present, by the file's own word."""
+        ends_at = self.ends_at
+        if self.want is not None and ends_at is not None and self.moment.now >= ends_at:
+            again = f"commit a change, or `reconcile resume {self.key}`"
+            why = f"its time is up ({TTL}={self.want.options[TTL].text})"
+            return Rest(why, ends_at, f"its time was up at {ends_at:{MOMENT}}; {again}")
+        timetable = self.want.schedule if self.want is not None else ""
+        away = down(timetable, self.moment.now) if timetable else None
+        if away is None:
+            return None
+        why = f"its schedule has it down until {away.until:%Y-%m-%d %H:%M %Z}"
+        return Rest(why, away.since, why)
 
-    def ended_at(self, record: DeploymentRecord) -> datetime | None:
-        """Since when a deployment has had its time; None while it has not.
+    def rests(self, record: DeploymentRecord) -> Rest | None:
+        """Why a deployment is to go by its own, or its model's, words; None while it may stay.
 
         What the file asks for decides. Where that does not get through, because it was refused, say, or the model is
         gone and waits for a person's word, the last word that did holds: what the deployment was made for. A change in
         place comes before that, and a replacement on its way gets the time that it may take to start.
         """
-        if self.over:
-            return self.ends_at
+        if self.rest is not None:
+            return self.rest
         own = deployment_ends_at(record, self.book)
         if own is None or record is self.same or self.updatable(record) or (record.adopted and self.judged is None):
             return None
         if self.want is not None:
             own += timedelta(seconds=self.moment.rules[self.want.driver].capabilities.startup_timeout_s)
-        return own if self.moment.now >= own else None
-
-    def ttl(self, record: DeploymentRecord) -> str:
-        """What was written of the time that a deployment has."""
-        asked = self.want.options.get(TTL) if self.want is not None and self.over else None
-        return asked.text if asked is not None else record.deployment.spec.options.get(TTL, "")
+        why = f"its time is up ({TTL}={record.deployment.spec.options.get(TTL, '')})"
+        return Rest(why, own, why) if self.moment.now >= own else None
 
     def rules(self, record: DeploymentRecord) -> Rules:
         return self.moment.rules[record.driver]

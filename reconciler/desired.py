@@ -95,6 +95,15 @@ class DesiredModel(NamedTuple):
         return (protect is not None and protect.value is True) or (policy is not None and policy.value == "retain")
 
     @property
+    def schedule(self) -> str:
+        """`cloud.schedule`: when it is up and when it is down; empty where it is always up, as on a platform where that
+        has no meaning because nothing is paid for the time."""
+        option = self.options.get("cloud.schedule")
+        entry = catalog.vocabulary().keys["cloud.schedule"]
+        means = entry.handling.get(self.driver) is not Handling.IGNORED
+        return option.text if option is not None and means else ""
+
+    @property
     def strategy(self) -> str:
         """`cloud.update-strategy`: how what changed replaces what runs; empty where nobody said."""
         option = self.options.get("cloud.update-strategy")

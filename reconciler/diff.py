@@ -25,7 +25,7 @@ class Relation(Enum):
     UNWANTED = "the model is gone from the file"
     KEPT = "the model is in the file, but what it says was refused"
     LEAVING = "its deletion was begun"
-    OVER = "its time is up"
+    RESTING = "it is to be away: its time is up, or its schedule says so"
     SAME = "it is what the file asks for"
     OTHER = "the file asks for something else"
 
@@ -57,7 +57,7 @@ _ROWS: Mapping[Relation, tuple[Answer, ...]] = {
     Relation.UNWANTED: (_A.REMOVE,      _A.REMOVE,     _A.REMOVE,    _A.REMOVE,     _A.REMOVE,    _A.SEE_OUT, _A.WAIT),
     Relation.KEPT:     (_A.NOTHING,     _A.NOTHING,    _A.NOTHING,   _A.NOTHING,    _A.NOTHING,   _A.SEE_OUT, _A.WAIT),
     Relation.LEAVING:  (_A.FORGET,      _A.FINISH,     _A.FINISH,    _A.FINISH,     _A.FINISH,    _A.FINISH,  _A.WAIT),
-    Relation.OVER:     (_A.LAY_DOWN,    _A.LAY_DOWN,   _A.LAY_DOWN,  _A.LAY_DOWN,   _A.LAY_DOWN,  _A.SEE_OUT, _A.WAIT),
+    Relation.RESTING:  (_A.LAY_DOWN,    _A.LAY_DOWN,   _A.LAY_DOWN,  _A.LAY_DOWN,   _A.LAY_DOWN,  _A.SEE_OUT, _A.WAIT),
     Relation.SAME:     (_A.ISSUE_AGAIN, _A.BE_PATIENT, _A.SERVE,     _A.GIVE_GRACE, _A.TRY_ANEW,  _A.SEE_OUT, _A.WAIT),
     Relation.OTHER:    (_A.SUPERSEDE,   _A.SUPERSEDE,  _A.SUPERSEDE, _A.SUPERSEDE,  _A.SUPERSEDE, _A.SEE_OUT, _A.WAIT),
 }  # fmt: skip
@@ -90,7 +90,7 @@ def diff(desired: Desired, known: Recorded, moment: Moment, revision: str) -> Pl
         route = _route(case, own_steps)
         if route is not None:
             routes[key] = route
-        if key in desired.models and (case.kept or (case.over and not case.records)):
+        if key in desired.models and (case.kept or (case.rest and not case.records)):
             resting.append(key)
     moving = {step.model for step in steps}
     return Plan(
@@ -128,8 +128,8 @@ def relation(case: Case, record: DeploymentRecord) -> Relation:
     """How one of a case's deployments stands to what is desired."""
     if record.intent is Intent.DELETE:
         return Relation.LEAVING
-    if case.ended_at(record) is not None:
-        return Relation.OVER
+    if case.rests(record) is not None:
+        return Relation.RESTING
     if case.kept:
         return Relation.KEPT
     if case.want is None:
@@ -143,7 +143,7 @@ def _route(case: Case, steps: Sequence[Step]) -> str | None:
     if serving is None:
         return None
     stands = relation(case, serving)
-    if stands is Relation.OVER:
+    if stands is Relation.RESTING:
         return serving.deployment.id if case.book.protected else None
     if stands is Relation.UNWANTED and serving.adopted:
         return None

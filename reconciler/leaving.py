@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 from drivers.base import Phase
 from reconciler.case import Case, field_changes
 from reconciler.intents import is_doubted
-from reconciler.lifetime import TTL
 from reconciler.moment import Removals
 from reconciler.plan import Action, Step
 from state.record import DeploymentRecord
@@ -43,13 +42,14 @@ def remove(case: Case, record: DeploymentRecord) -> Iterator[Step]:
 
 
 def lay_down(case: Case, record: DeploymentRecord) -> Iterator[Step]:
-    """One that has had its time, whoever still wants it. It goes a while after that also where the files name it on,
-    because they cannot be written."""
-    why = f"its time is up ({TTL}={case.ttl(record)})"
+    """One that is to be away by the file's own word, whoever uses it. It goes a while after that also where the files
+    name it on, because they cannot be written."""
+    rest = case.rests(record)
+    assert rest is not None
     if case.book.protected:
-        yield case.hold(record, f"{why}, and it is protected: `reconcile unprotect {case.key}` lets it go")
+        yield case.hold(record, f"{rest.why}, and it is protected: `reconcile unprotect {case.key}` lets it go")
     else:
-        yield from _send_off(case, record, why, case.ended_at(record))
+        yield from _send_off(case, record, rest.why, rest.since)
 
 
 def make_way(case: Case, record: DeploymentRecord, cause: str) -> Iterator[Step]:

@@ -98,8 +98,15 @@ def conflicts(
     """Options that contradict each other: (the key to change, what is wrong). `instance_types` are native ones."""
     if _text(options, "cloud.visibility") == "public" and _text(options, "cloud.auth") not in ("api-key", "iam"):
         yield "cloud.visibility", "option 'cloud.visibility=public' needs 'cloud.auth=api-key' or 'cloud.auth=iam'"
-    if "cloud.ttl" in options and _text(options, "cloud.protect") == "true":
-        yield "cloud.ttl", "option 'cloud.ttl' contradicts 'cloud.protect': the one deletes, the other one never does"
+    for key in ("cloud.ttl", "cloud.schedule"):
+        if key in options and _text(options, "cloud.protect") == "true":
+            yield key, f"option '{key}' contradicts 'cloud.protect': the one deletes, the other one never does"
+    if "cloud.schedule" in options:
+        from reconciler.timetable import wrong  # most models have none
+
+        unheard = wrong(_text(options, "cloud.schedule"))
+        if unheard:
+            yield "cloud.schedule", f"option 'cloud.schedule': {unheard}"
     if instance_types and not fitting(options, instance_types, families):
         yield from _accelerator_conflicts(options, instance_types[0], families)
 

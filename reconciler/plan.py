@@ -81,7 +81,8 @@ class Plan(NamedTuple):
     unchanged: tuple[str, ...] = ()
     """Models for which there is nothing to do."""
     resting: tuple[str, ...] = ()
-    """Models that are not served as the file describes them, by its own word: it suspends them, or their time is up."""
+    """Models that are not served as the file describes them, by its own word: it suspends them, their time is up, or
+    their schedule has them down."""
 
     @property
     def changes(self) -> tuple[Step, ...]:

@@ -49,7 +49,7 @@ def test_what_the_vocabulary_promises_and_this_release_lacks_is_reported_as_that
     assert found("cloud.replicas", "llamacpp", frozenset()) == (Handling.IGNORED, NOT_YET)
     assert found("cloud.replicas", "llamacpp", frozenset({"cloud.replicas"}))[0] is Handling.TRANSLATED
     planned = [entry.key for entry in catalog.vocabulary().keys.values() if entry.planned]
-    assert "cloud.schedule" in planned
+    assert "cloud.fallback" in planned
     for key in planned:
         everywhere = frozenset(catalog.vocabulary().keys) if key != "cloud.adopt" else None
         assert found(key, "llamacpp", everywhere)[0] is Handling.IGNORED, key

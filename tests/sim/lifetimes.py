@@ -1,4 +1,5 @@
-"""`cloud.ttl` as the world sees it: from when on the time of something may be up, and from when on it must be.
+"""`cloud.ttl` as the world sees it: from when on the time of something may be up, and from when on it must be. And
+whether something may be down by its `cloud.schedule`.
 
 Time counts from the birth of a spec. The world knows when each of its deployments was minted: the oldest one is
 its birth, unless the record went back since and the birth with it. Then the newest one is the latest that it may be.
@@ -9,25 +10,42 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from drivers.base import Deployment, ModelSpec
 from drivers.naming import minted_at
 from drivers.values import duration
+from reconciler.timetable import down
 from tests.builders import NOON
 
 if TYPE_CHECKING:
     from tests.sim.world import Place, World
 
-TTL = "cloud.ttl"
+TTL, SCHEDULE = "cloud.ttl", "cloud.schedule"
 LATE_S = 120.0
 """How long a call may be on its way that was decided on in time."""
+
+
+def _down_s(world: World, spec: ModelSpec) -> float:
+    """For how long it has been down by its schedule, in seconds, for anybody who looked lately; negative while it is up.
+
+    What is decided while it is down may take a while to be done; and the wall clock may have been set."""
+    if SCHEDULE not in spec.options:
+        return -math.inf
+    moments = (
+        world.true_time() + timedelta(seconds=off) for off in (0, -LATE_S / 2, -LATE_S, -world.slack_s, world.slack_s)
+    )
+    found = (down(spec.options[SCHEDULE], moment) for moment in moments)
+    return max(((world.true_time() - one.since).total_seconds() for one in found if one), default=-math.inf)
 
 
 def may_be_up(world: World, place: Place, deployment: Deployment, *, and_s: float = 0.0) -> bool:
     """Whether it has had its time, and so many seconds more: by what it was made for, or by what is wanted now."""
     wanted = place.commits[-1][1].get(deployment.model)
     specs = [deployment.spec, *([wanted.spec] if wanted is not None else [])]
+    if any(_down_s(world, spec) >= and_s - world.slack_s - 1 for spec in specs):
+        return True
     ends = (_earliest_end(world, place, deployment.model, spec) for spec in specs)
     return any(world.scheduler.time >= end + and_s - world.slack_s - 1 for end in ends)
 
@@ -35,6 +53,8 @@ def may_be_up(world: World, place: Place, deployment: Deployment, *, and_s: floa
 def model_may_be_up(world: World, place: Place, model: str) -> bool:
     """The same of whatever was ever wanted of a model."""
     specs = {wanted[model].spec.digest: wanted[model].spec for _, wanted in place.commits if model in wanted}
+    if any(_down_s(world, spec) > -math.inf for spec in specs.values()):
+        return True
     ends = [_earliest_end(world, place, model, spec) for spec in specs.values() if TTL in spec.options]
     return any(world.scheduler.time >= end - world.slack_s - 1 for end in ends)
 

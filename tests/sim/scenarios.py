@@ -10,7 +10,7 @@ from typing import Any
 from drivers.base import ModelSpec
 from drivers.errors import Unavailable
 from drivers.fake import REFUSED_FLAG
-from drivers.values import duration
+from drivers.values import duration, read
 from reconciler.desired import DesiredModel
 from reconciler.options import Level, Option
 from tests.builders import model_spec, place
@@ -224,6 +224,18 @@ def recreated(world: World) -> Iterator[float]:
         world.platforms["fake"].capacity = 3 if number else None  # a stranger and these two
         yield 90
     world.platforms["fake"].capacity = None  # somebody else may have taken a name of ours, and the room
+
+
+def scheduled(world: World) -> Iterator[float]:
+    """Five minutes there and five minutes away, again and again, and a change in between; then always there."""
+    text = "up@0,10,20,30,40,50 * * * *; down@5,15,25,35,45,55 * * * *"
+    asked = Option("cloud.schedule", text, read("schedule", text), place(), Level.MODEL)
+    for spec in (A, B):
+        written = replace(spec, options={"cloud.schedule": text})
+        world.commit("demo", OTHER, want(spec=written, options={"cloud.schedule": asked}))
+        yield 800
+    world.commit("demo", OTHER, want(spec=C))
+    yield 60
 
 
 def suspended(world: World) -> Iterator[float]:
@@ -505,7 +517,7 @@ SCENARIOS: dict[str, Story] = {
         rewound_and_broken, rewound_and_wanted_again, rewound_while_replacing, half_deleted, lost_state,
         lost_after_years, lost_while_moving, rebooted, stripped_tags, stripped_while_starting, edited_files,
         late_echo, revived, time_is_up, time_is_up_in_vain, time_is_changed, recreated,
-        suspended,
+        scheduled, suspended,
     )
 }  # fmt: skip
 TOLD_ON: Mapping[str, tuple[str, str]] = {"rebooted": ("local", "names")}
