@@ -99,6 +99,7 @@ def before_create(world: World, deployment: Deployment) -> None:
     made.setdefault(deployment.id, world.scheduler.time)
     patience_s = world.capabilities("fake").startup_timeout_s - world.slack_s
     most = world.ledger.may_make(key, overdue=world.scheduler.time - patience_s)
+    most += lifetimes.comings(world, world.places[deployment.project], deployment.model)
     text = f"{deployment.name} is the deployment number {len(made)} of {key[1]}: {most} would do"
     if most < len(made) <= most + world.ledger.uncounted[key]:
         world.pardoned("L6", "the record went back behind attempts that it would have counted", text)

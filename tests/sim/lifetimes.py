@@ -8,6 +8,7 @@ One that another time was given to in place is as old as before.
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import replace
 from datetime import timedelta
@@ -28,16 +29,24 @@ LATE_S = 120.0
 
 
 def _down_s(world: World, spec: ModelSpec) -> float:
-    """For how long it has been down by its schedule, in seconds, for anybody who looked lately; negative while it is up.
-
-    What is decided while it is down may take a while to be done; and the wall clock may have been set."""
+    """For how long it has been down by its schedule, in seconds, for anybody who looked lately; negative while it is
+    up. What is decided while it is down may take a while to be done, and the wall clock may have been set."""
     if SCHEDULE not in spec.options:
         return -math.inf
-    moments = (
-        world.true_time() + timedelta(seconds=off) for off in (0, -LATE_S / 2, -LATE_S, -world.slack_s, world.slack_s)
-    )
-    found = (down(spec.options[SCHEDULE], moment) for moment in moments)
+    offs = (0, -LATE_S / 2, -LATE_S, -world.slack_s, world.slack_s)
+    found = (down(spec.options[SCHEDULE], world.true_time() + timedelta(seconds=off)) for off in offs)
     return max(((world.true_time() - one.since).total_seconds() for one in found if one), default=-math.inf)
+
+
+def comings(world: World, place: Place, model: str) -> int:
+    """How often a model may have come up by its schedule so far, beyond the times that a commit asked for it."""
+    schedules = ((time, wanted[model].spec.options.get(SCHEDULE)) for time, wanted in place.commits if model in wanted)
+    text, since = next(((text, time) for time, text in schedules if text), (None, 0.0))
+    if text is None:
+        return 0
+    seconds = range(int(since - world.slack_s), int(world.scheduler.time + world.slack_s) + 60, 60)
+    states = [down(text, NOON + timedelta(seconds=second)) is None for second in seconds]
+    return sum(up and not before for before, up in itertools.pairwise([False, *states]))
 
 
 def may_be_up(world: World, place: Place, deployment: Deployment, *, and_s: float = 0.0) -> bool:

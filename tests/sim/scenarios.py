@@ -227,13 +227,13 @@ def recreated(world: World) -> Iterator[float]:
 
 
 def scheduled(world: World) -> Iterator[float]:
-    """Five minutes there and five minutes away, again and again, and a change in between; then always there."""
-    text = "up@0,10,20,30,40,50 * * * *; down@5,15,25,35,45,55 * * * *"
+    """A quarter of an hour there and one away, again and again, and a change in between; then always there."""
+    text = "up@0,30 * * * *; down@15,45 * * * *"
     asked = Option("cloud.schedule", text, read("schedule", text), place(), Level.MODEL)
     for spec in (A, B):
         written = replace(spec, options={"cloud.schedule": text})
         world.commit("demo", OTHER, want(spec=written, options={"cloud.schedule": asked}))
-        yield 800
+        yield 2000
     world.commit("demo", OTHER, want(spec=C))
     yield 60
 
