@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from _pytest.terminal import TerminalReporter
 
+from drivers.errors import DriverError
 from tests.egress import GUARD
 from tests.live.consent import Consent, NotAsked, consent, journal_of
 from tests.live.estimate import REMOVAL_MIN, Bill, Overdrawn, bill_of, within
@@ -30,9 +31,12 @@ CREDENTIALS = tuple(map(ip_network, ("169.254.169.254/32", "169.254.170.2/32", "
 """Where machines and containers of AWS get the credentials of their role."""
 BILL = pytest.StashKey[Bill]()
 ESTIMATE = pytest.StashKey[str]()
+KNOWN = pytest.StashKey[int]()
+"""How many findings earlier runs left in the journal."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.stash[KNOWN] = len(findings(journal_of(os.environ)))
     config.addinivalue_line("markers", "bill(*things, minutes, questions): what the test may have, and for how long")
 
 
@@ -83,7 +87,13 @@ def account(consented: Consent, tmp_path_factory: pytest.TempPathFactory) -> Acc
     """The account, which the guard around all tests lets us reach from now on; for a rehearsal nothing is opened."""
     if not consented.rehearsal:
         GUARD.open_to(DOMAINS, (*CREDENTIALS, *([consented.network] if consented.network else [])))
-    return account_of(consented, tmp_path_factory.mktemp("keys"))
+    made = account_of(consented, tmp_path_factory.mktemp("keys"))
+    try:
+        for place in made.places:
+            made.clients.guard_account(place, {})
+    except DriverError as trouble:
+        pytest.exit(f"nothing is made: {trouble}", pytest.ExitCode.USAGE_ERROR)
+    return made
 
 
 @pytest.fixture(scope="session")
@@ -104,14 +114,19 @@ def ground(request: pytest.FixtureRequest, account: Account, journal: Journal) -
     if made.platform is None:
         return
     left = next(one for one in opened(journal.path) if one.lineage == made.lineage)
-    patience_s = 60.0 if account.consent.rehearsal else REMOVAL_MIN * 60
-    remove(account, left, patience_s=patience_s)
+    patience_s = 30.0 if account.consent.rehearsal else REMOVAL_MIN * 60
+    try:
+        remove(account, left, patience_s=patience_s)
+    except BaseException:
+        # The estimate counts on removals: nothing more is made while one does not end.
+        request.session.shouldstop = f"something of {made.test} is left: run `make live-sweep`"
+        raise
     journal.gone(made.lineage)
 
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
     """What only an account could tell."""
-    found = findings(journal_of(os.environ))
+    found = findings(journal_of(os.environ))[terminalreporter.config.stash[KNOWN] :]
     if found:
         terminalreporter.section("findings", sep="-")
         for test, text in found:

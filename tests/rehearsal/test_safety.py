@@ -22,7 +22,8 @@ from tests.live.ground import BEGINNING
 from tests.rehearsal.rehearsals import ELSEWHERE, SETTINGS, Rehearsal, passing, rehearsal
 
 ONE_ENDPOINT = "tests/live/test_sagemaker.py::TestSageMaker::test_a_created_deployment_becomes_ready_at_an_endpoint"
-ONE_PROFILE = "tests/live/test_bedrock.py::TestInferenceProfile::test_creating_twice_makes_one_thing"
+PROFILES = "tests/live/test_bedrock.py::TestInferenceProfile"
+ONE_PROFILE = f"{PROFILES}::test_creating_twice_makes_one_thing"
 STRANGER = "tests/live/test_ec2.py::TestEc2::test_a_stranger_under_our_name_is_refused_and_left_alone"
 SAGEMAKER_JOURNEY = "tests/live/test_sagemaker.py::test_the_example_from_its_first_plan_to_nothing_left"
 SOMEBODYS = "5f1d8c52-7f0e-4a57-9c0b-5a2b6b1f9d10"
@@ -135,6 +136,27 @@ def test_a_sweep_that_cannot_delete_says_what_is_there_and_fails(tmp_path: Path)
         assert swept.returncode == 1, swept.stderr
         assert f"still there: profile {ours.name}" in swept.stdout
         assert "not yours" in swept.stdout
+        here.cloud.clear_faults()
+        _swept(here)
+
+
+def test_another_account_than_the_settings_name_gets_nothing(tmp_path: Path) -> None:
+    with rehearsal(tmp_path, settings={**SETTINGS, "account": "210987654321"}) as here:
+        done = here.run(ONE_ENDPOINT)
+        assert done.returncode == pytest.ExitCode.USAGE_ERROR
+        assert "belong to account 123456789012, not to 210987654321" in done.stdout + done.stderr
+        assert set(here.cloud.counts()) == {"sts.GetCallerIdentity"}
+        assert not here.journal.exists()
+
+
+def test_while_something_cannot_be_removed_nothing_more_is_made(tmp_path: Path) -> None:
+    with rehearsal(tmp_path) as here:
+        refusal = {"code": "AccessDeniedException", "message": "not yours", "status": 403}
+        here.cloud.fault("refused", operation="DeleteInferenceProfile", times=10_000, **refusal)
+        done = here.run(ONE_PROFILE, f"{PROFILES}::test_a_created_deployment_becomes_ready_at_an_endpoint")
+        assert done.returncode == pytest.ExitCode.INTERRUPTED
+        assert "is left: run `make live-sweep`" in done.stdout
+        assert here.cloud.counts()["bedrock.CreateInferenceProfile"] == 1
         here.cloud.clear_faults()
         _swept(here)
 
