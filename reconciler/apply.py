@@ -99,11 +99,9 @@ class Applier:
     def _destination(self, want: DesiredModel) -> Mapping[str, str]:
         """Where it will go, as far as its driver says before it is asked for it: written down with the intent, so that
         whatever becomes of the call, and of the operator's settings, it is looked for where it was asked for."""
-        settle = getattr(self._drivers(want.driver), "destination", None)
-        if settle is None:
-            return {}
         try:
-            found: Mapping[str, str] = settle(want.spec)
+            settle = getattr(self._drivers(want.driver), "destination", None)
+            found: Mapping[str, str] = {} if settle is None else settle(want.spec)
         except DriverError:
             return {}  # the create says the same, and its error is kept
         return found
