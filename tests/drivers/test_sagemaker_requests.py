@@ -306,10 +306,17 @@ def test_an_update_is_watched_long_enough_for_its_alarm_and_may_take_as_long_as_
     alarm = alarms.errors(asked, "revision")
     assert found["AutoRollbackConfiguration"]["Alarms"] == [{"AlarmName": alarm["AlarmName"]}]
     (policy,) = (each for kind, each in found.items() if kind.endswith("UpdatePolicy"))
-    watched_s = policy["WaitIntervalInSeconds" if replicas != "1" else "TerminationWaitInSeconds"]
-    assert watched_s >= alarm["Period"] * (alarm["DatapointsToAlarm"] + 2)
     steps = {"1": 1, "2": 2, "4": 4}[replicas]
-    assert policy["MaximumExecutionTimeoutInSeconds"] == min(28_800, steps * (2 * 3600 + watched_s + 900))
+    watched_s = steps * policy["WaitIntervalInSeconds" if steps > 1 else "TerminationWaitInSeconds"]
+    assert watched_s == 300 >= alarm["Period"] * (alarm["DatapointsToAlarm"] + 2)
+    assert policy["MaximumExecutionTimeoutInSeconds"] == min(28_800, steps * (2 * 3600 + 300 + 900))
+
+
+@pytest.mark.parametrize(("startup", "watched_s"), [("10m", 150), ("1m", 60), ("20m", 300), ("off", 300)])
+def test_a_reconciler_that_waits_for_less_has_less_watched(startup: str, watched_s: int) -> None:
+    """Its patience is for the whole update: what only waited to be watched would be replaced."""
+    found = requests.update(deployment(cloud__startup_timeout=startup), "revision")["DeploymentConfig"]
+    assert found["BlueGreenUpdatePolicy"]["TerminationWaitInSeconds"] == watched_s
 
 
 def test_all_tags_are_part_of_the_create_calls() -> None:

@@ -50,6 +50,8 @@ class SageMakerDriver:
             }
         ),
         billable=True,
+        # Once the configuration is gone AWS refuses a create that comes late, so a deletion could be believed sooner.
+        # But the same time is for records that were lost and for what vanished, and there the configuration stays.
         settle_s=240.0,
         delete_again_s=15.0,
         startup_timeout_s=3600.0,

@@ -22,8 +22,11 @@ Request = Mapping[str, Any]
 LEAST_STARTUP_S, MOST_STARTUP_S = 60, 3600
 DEFAULT_STARTUP_S = 1800
 BAKE_S = 300
-"""For how long a new fleet, or a part of it, is watched before old instances go. The alarm needs two minutes of three,
-and CloudWatch has them a minute or two later."""
+"""For how long a new fleet is watched before old instances go, in all. The alarm needs two minutes of three, and
+CloudWatch has them a minute or two later."""
+BAKE_SHARE = 4
+"""Of `cloud.startup-timeout`, watching takes a quarter at most: so long a reconciler waits for all of an update."""
+LEAST_BAKE_S = 60
 LEAST_UPDATE_S, MOST_UPDATE_S = 600, 28_800
 PROVISION_S = 900
 """How long a variant looks for instances of its preferred type before it takes the next pool."""
@@ -151,12 +154,16 @@ def _machines(spec: ModelSpec, settings: AwsSettings) -> dict[str, Any]:
 
 def startup(spec: ModelSpec) -> dict[str, int]:
     """How long the container may take to come up, and its weights to arrive, in seconds."""
-    asked = duration(spec.options.get("cloud.startup-timeout", "off"))
-    patience = min(MOST_STARTUP_S, max(LEAST_STARTUP_S, asked or DEFAULT_STARTUP_S))
+    patience = _patience_s(spec)
     return {
         "ModelDataDownloadTimeoutInSeconds": patience,
         "ContainerStartupHealthCheckTimeoutInSeconds": patience,
     }
+
+
+def _patience_s(spec: ModelSpec) -> int:
+    asked = duration(spec.options.get("cloud.startup-timeout", "off"))
+    return min(MOST_STARTUP_S, max(LEAST_STARTUP_S, asked or DEFAULT_STARTUP_S))
 
 
 def _policy(spec: ModelSpec) -> dict[str, Any]:
@@ -166,11 +173,17 @@ def _policy(spec: ModelSpec) -> dict[str, Any]:
     if low > 1 and spec.options.get("aws.update-policy", "rolling") == "rolling":
         percent = 50 if low < 4 else 25
         batch, limit = {"Type": "CAPACITY_PERCENT", "Value": percent}, _longest_s(spec, 100 // percent)
-        wait = {"WaitIntervalInSeconds": BAKE_S, "MaximumExecutionTimeoutInSeconds": limit}
+        # What the first part does wrong still shows while the second one is watched.
+        part_s = max(LEAST_BAKE_S, _bake_s(spec) * percent // 100)
+        wait = {"WaitIntervalInSeconds": part_s, "MaximumExecutionTimeoutInSeconds": limit}
         return {"RollingUpdatePolicy": {"MaximumBatchSize": batch, **wait}}
     routing, limit = {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0}, _longest_s(spec, 1)
-    wait = {"TerminationWaitInSeconds": BAKE_S, "MaximumExecutionTimeoutInSeconds": limit}
+    wait = {"TerminationWaitInSeconds": _bake_s(spec), "MaximumExecutionTimeoutInSeconds": limit}
     return {"BlueGreenUpdatePolicy": {"TrafficRoutingConfiguration": routing, **wait}}
+
+
+def _bake_s(spec: ModelSpec) -> int:
+    return max(LEAST_BAKE_S, min(BAKE_S, _patience_s(spec) // BAKE_SHARE))
 
 
 def _longest_s(spec: ModelSpec, steps: int) -> int:
