@@ -24,8 +24,13 @@ def found_everywhere(
     names and in which we may not look is passed over: one model must not hold up all others, and what has to be looked
     at the operator names in `aws.regions`."""
     found: dict[str, Deployment] = {}
+    looked: set[tuple[str, str | None]] = set()
 
     def look(place: Place) -> None:
+        at = (clients.region(place), place.profile)
+        if at in looked:
+            return  # under another name: the profile's own region, or two names for one set of credentials
+        looked.add(at)
         clients.guard_account(place, {})
         for deployment in found_in(place):
             found.setdefault(deployment.id, deployment)

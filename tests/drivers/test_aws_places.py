@@ -134,6 +134,21 @@ def test_a_region_that_is_already_looked_at_costs_no_call_and_a_misspelt_one_nei
 
 
 @pytest.mark.parametrize("platform", MODELS)
+def test_the_profiles_own_region_is_looked_at_once_also_where_a_file_names_it(
+    aws: LocalAws, make: Make, platform: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", ABROAD)
+    driver = make(platform)
+    list(driver.owned(builders.LINEAGE))
+    aws.forget_calls()
+    list(driver.owned(builders.LINEAGE))
+    usual = aws.calls()
+    aws.forget_calls()
+    list(driver.owned_at(builders.LINEAGE, [spec_on(platform, region=ABROAD)]))
+    assert aws.calls() == usual
+
+
+@pytest.mark.parametrize("platform", MODELS)
 def test_a_region_that_may_not_be_looked_at_holds_nothing_up_and_one_that_is_silent_does(
     aws: LocalAws, make: Make, platform: str
 ) -> None:
