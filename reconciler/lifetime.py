@@ -54,13 +54,11 @@ def grown(book: ModelRecord, record: DeploymentRecord, want: DesiredModel) -> Mo
     return replace(book, born_at=born, born_digest=want.spec.digest)
 
 
-def renewed(book: ModelRecord, own: Iterable[DeploymentRecord], now: datetime) -> ModelRecord:
-    """The book of a model that a person gives its time once more: what stands is born now, else what comes next is."""
-    standing = [record for record in own if record.intent is Intent.CREATE]
-    if not book.born_digest or not standing:
-        return replace(book, born_at=None, born_digest="")
-    newest = max(standing, key=lambda record: record.deployment.id)
-    return replace(book, born_at=now, born_digest=newest.deployment.spec.digest)
+def renewed(book: ModelRecord, own: Iterable[DeploymentRecord]) -> ModelRecord:
+    """The book of a model that a person gives its time once more, for what is made next. What still stands keeps its
+    time: some platforms end it by themselves, and go by its id."""
+    standing = any(record.intent is Intent.CREATE for record in own)
+    return book if standing else replace(book, born_at=None, born_digest="")
 
 
 def note_births(known: Recorded, wanted: Mapping[str, DesiredModel]) -> Recorded:

@@ -56,9 +56,10 @@ def decide(request: Request, known: Recorded, now: datetime, *, desired: Collect
         one = chosen(own, request.deployment, model)
         return Decision([DropDeployment(one)], f"{model}: forgotten; the platform was not touched")
     if request.command == "resume":
-        fresh = PutModel(replace(renewed(book, own, now), halted="", attempts=0, next_try_at=None))
+        anew = renewed(book, own)
+        fresh = PutModel(replace(anew, halted="", attempts=0, next_try_at=None))
         again = [PutDeployment(replace(record, next_call_at=None, failed_calls=0)) for record in own]
-        return Decision([fresh, *again], f"{model}: will be tried again")
+        return Decision([fresh, *again], f"{model}: will be tried again{_time_left(anew)}")
     if request.command == "confirm":
         return _confirm(book, known, now, desired)
     protected = request.command == "protect"
@@ -100,6 +101,10 @@ def chosen(own: Sequence[DeploymentRecord], deployment: str | None, model: str) 
     if deployment is not None:
         raise NothingRecorded(f"{model} has no deployment {deployment} (there is {', '.join(ids)})")
     raise NothingRecorded(f"{model} has {len(ids)} deployments ({', '.join(ids)}); name one with --deployment ID")
+
+
+def _time_left(book: ModelRecord) -> str:
+    return "; its time goes on, ask again when it is gone" if book.born_digest else ""
 
 
 def _confirm(book: ModelRecord, known: Recorded, now: datetime, desired: Collection[str] | None) -> Decision:

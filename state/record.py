@@ -86,7 +86,7 @@ class ModelRecord:
     """Good reads since then that did not have it."""
     born_at: datetime | None = None
     """When the first deployment of what the file says was minted; `cloud.ttl` counts from here, through all attempts
-    and changes in place. A change that needs a new deployment begins anew, and so does `reconcile resume`."""
+    and changes in place. A change that needs a new deployment begins anew, `reconcile resume` once it is gone."""
     born_digest: str = ""
     """Digest of the spec that `born_at` is of."""
     removal_confirmed_at: datetime | None = None

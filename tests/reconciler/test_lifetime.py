@@ -199,11 +199,16 @@ def test_resume_gives_its_time_once_more() -> None:
     (gone,) = decide(Request("resume", "llm"), recorded(models=(book,)), NOON).changes
     assert isinstance(gone, PutModel)
     assert _said(_plan(_want(TIMED), book=gone.record))[0][0] == "create"
-    there = _made(3 * HOUR, active=True)
-    change = decide(Request("resume", "llm"), recorded(there, models=(book,)), NOON).changes[0]
+
+
+def test_what_still_stands_keeps_its_time() -> None:
+    """Some platforms end it by themselves at the moment that its id tells."""
+    book = ModelRecord(key="llm", born_at=NOON - HOUR, born_digest=TIMED.digest)
+    decision = decide(Request("resume", "llm"), recorded(_made(HOUR, active=True), models=(book,)), NOON)
+    change = decision.changes[0]
     assert isinstance(change, PutModel)
-    assert change.record.born_at == NOON
-    assert _plan(_want(TIMED), there, book=change.record).steps == ()
+    assert change.record.born_at == NOON - HOUR
+    assert decision.text == "llm: will be tried again; its time goes on, ask again when it is gone"
 
 
 # -- when what the file says does not get through ----------------------------------------------------------------------
