@@ -23,7 +23,8 @@ def check(spec: ModelSpec, platform: str, implemented: frozenset[str] | None = N
     """One finding for everything in the spec, in the order of `spec.fields()`, runtime flags one by one.
 
     `implemented` are the option keys that the platform's driver honours in this release; None stands for all that the
-    vocabulary promises. Keys of the reconciler itself do not need to be among them.
+    vocabulary promises. Keys of the reconciler itself do not need to be among them; where one is, the platform has a
+    part of its own in it, and is told when it changes.
     """
     engine = engine_of(spec, platform)
     findings = [_MODEL]
@@ -44,7 +45,7 @@ def honoured(platform: str) -> frozenset[str] | None:
 def is_inert(key: str, platform: str, implemented: frozenset[str] | None = None) -> bool:
     """Whether a change of this key of `ModelSpec.fields()` needs nothing done on the platform.
 
-    True for what the reconciler itself honours, for what is meant for another platform, and for what is ignored.
+    True for what the reconciler alone honours, for what is meant for another platform, and for what is ignored.
     """
     if key in ("model", "runtime_flags"):
         return False
@@ -54,7 +55,9 @@ def is_inert(key: str, platform: str, implemented: frozenset[str] | None = None)
     if _option(key, platform, implemented).handling in (Handling.IGNORED, Handling.INACTIVE):
         return True
     entry_of_key = catalog.vocabulary().keys.get(key)
-    return entry_of_key is not None and entry_of_key.engine and key not in _DECIDE_WHAT_IS_SERVED
+    if entry_of_key is None or not entry_of_key.engine or key in _DECIDE_WHAT_IS_SERVED:
+        return False
+    return implemented is None or key not in implemented  # a platform may have a part of its own in it
 
 
 def engine_of(spec: ModelSpec, platform: str) -> str:

@@ -19,6 +19,7 @@ from infra.aws import build
 from reconciler.settings import read_settings
 from tests.drivers.aws_clouds import backdoor, fresh
 from tests.drivers.ec2s import Ec2s, Fleets
+from tests.drivers.test_aws_ec2_ttl import of_now, with_ttl
 
 ACTIONS = {"elbv2": "elasticloadbalancing", "service-quotas": "servicequotas"}
 """Services whose permissions have another name than the SDK's."""
@@ -57,6 +58,10 @@ def calls(tmp_path: Path) -> Iterator[set[str]]:
         platform.driver.observe(deployment)
         list(platform.driver.logs(deployment))
         list(platform.driver.owned(deployment.lineage))
+        timed, _ = platform.ready(deployment=of_now(platform, "2h", 3))
+        platform.driver.update(with_ttl(timed, "5h"))
+        platform.driver.update(with_ttl(timed, None))
+        platform.until(platform.driver.delete, timed, Phase.ABSENT)
         for key in ("g6.xlarge", "g5.xlarge"):
             platform.cloud.capacity(key, 0)
         if kind is Fleets:

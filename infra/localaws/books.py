@@ -53,6 +53,7 @@ def _autoscaling(backend: Any) -> Iterator[tuple[str, str, float]]:
     yield from (("group", name, 0.0) for name in backend.autoscaling_groups)
     yield from (("launch configuration", name, 0.0) for name in backend.launch_configurations)
     yield from (("policy", name, 0.0) for name in backend.policies)
+    yield from (("scheduled action", name, 0.0) for name in backend.scheduled_actions)
 
 
 def _elbv2(backend: Any) -> Iterator[tuple[str, str, float]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +32,11 @@ class Ec2s:
         self.driver = self.after_a_crash()
 
     def after_a_crash(self) -> Ec2Driver:
-        return Ec2Driver(
-            settings=self.settings, clients=aws_clouds.clients(self.settings), clock=lambda: datetime.now(UTC)
-        )
+        return Ec2Driver(settings=self.settings, clients=aws_clouds.clients(self.settings), clock=self.now)
+
+    def now(self) -> datetime:
+        """By the cloud's clock, which is moved."""
+        return self.cloud.cloud.clock.now()
 
     def deployment(self, number: int = 1, spec: ModelSpec | None = None, **given: Any) -> Deployment:
         """A deployment of SmolLM2 with a small context; `given` are fields of its spec."""

@@ -170,6 +170,7 @@ def test_metadata_needs_a_token_one_hop_far_and_the_volume_is_encrypted() -> Non
         "HttpEndpoint": "enabled",
         "HttpTokens": "required",
         "HttpPutResponseHopLimit": 1,
+        "InstanceMetadataTags": "enabled",
     }
     volume = data["BlockDeviceMappings"][0]["Ebs"]
     assert volume == {"VolumeSize": 61, "VolumeType": "gp3", "Encrypted": True, "DeleteOnTermination": True}

@@ -12,13 +12,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
 from drivers import probe
 from drivers.aws import check, patience
 from drivers.aws.clients import Clients
-from drivers.aws.ec2 import fleet, fleetstanding, health, machines, removing, standing
+from drivers.aws.ec2 import fleet, fleetstanding, health, machines, removing, standing, updating
+from drivers.aws.ec2.expiry import EXPIRES, UNSETTLED, expiry
 from drivers.aws.ec2.keys import Keys
 from drivers.aws.ec2.launching import Launcher
 from drivers.aws.ec2.platform import Platform, of_deployment, tagged_with
@@ -45,14 +47,19 @@ class Ec2Driver:
     # A machine cannot be started once the launch template is gone, and what else may come late costs nothing and is
     # found by its tags: absence is believed soon.
     capabilities = Capabilities(
-        billable=True, settle_s=30.0, delete_again_s=10.0, startup_timeout_s=1800.0, degraded_grace_s=180.0
+        updatable=frozenset({"cloud.ttl"}),
+        billable=True,
+        settle_s=30.0,
+        delete_again_s=10.0,
+        startup_timeout_s=1800.0,
+        degraded_grace_s=180.0,
     )
 
     def __init__(self, *, settings: AwsSettings, clients: Clients, clock: Callable[[], datetime]) -> None:
         self._settings, self._clients = settings, clients
         self._keys = Keys(settings)
         self._launcher = Launcher(settings, self._keys, clock)
-        self._fleet = fleet.Fleet(self._launcher)
+        self._fleet = fleet.Fleet(self._launcher, clock)
 
     def check(self, spec: ModelSpec) -> tuple[Finding, ...]:
         """See `Driver.check`."""
@@ -94,7 +101,15 @@ class Ec2Driver:
         return self._launcher.launch(platform, deployment)
 
     def update(self, deployment: Deployment) -> Observation:
-        """No key changes in place: everything is decided when a machine starts."""
+        """Have what is there end when the spec says. No other key changes in place."""
+        check.refuse(deployment.spec, self.name, self._settings)
+        platform = self._platform(deployment)
+        many = fleet.is_fleet(deployment)
+        there = standing.alive(one for one in _seen(platform, deployment) if not standing.is_foreign(one, deployment))
+        template = standing.ours(platform.template(deployment.name), deployment)
+        updating.retag(platform, deployment, template, there, alone=not many)
+        if many:
+            self._fleet.settle_ending(platform, deployment)
         return self.observe(deployment)
 
     def delete(self, deployment: Deployment) -> Observation:
@@ -209,7 +224,9 @@ class Ec2Driver:
             return standing.without_machine(deployment, platform.template(deployment.name), machine)
         file = str(self._keys.file(deployment))
         said = standing.by_state(deployment, machine, platform.where, file)
-        return said or self._asked(platform, deployment, machine, statuses)
+        said = said or self._asked(platform, deployment, machine, statuses)
+        is_settled = machine.tags.get(EXPIRES, "") == expiry(deployment)
+        return said if is_settled or said.spec_digest is None else replace(said, spec_digest=UNSETTLED)
 
     def _asked(self, platform: Platform, deployment: Deployment, machine: Machine, statuses: Statuses) -> Observation:
         """What a machine that runs is worth."""
@@ -259,8 +276,6 @@ def _is_deleting(template: Template | None, deployment: Deployment) -> bool:
 
 
 def _with_handle(deployment: Deployment, handle: Mapping[str, str]) -> Deployment:
-    from dataclasses import replace
-
     return replace(deployment, handle=handle)
 
 

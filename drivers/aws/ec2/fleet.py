@@ -1,19 +1,22 @@
 """More than one machine per model: an Auto Scaling group behind a load balancer.
 
     launch template ─► security group ─► key ─► second version of the template ─► target group ─► load balancer
-        ─► listener ─► Auto Scaling group
+        ─► listener ─► Auto Scaling group [without a machine ─► scheduled end ─► its machines]
 
-The group comes last, because it is what costs money, and goes first. It starts machines in the order of their types and
+With `cloud.ttl` the group gets its machines after its end was scheduled, so that there is never one without an end. The
+group comes last, because it is what costs money, and goes first. It starts machines in the order of their types and
 spreads them over the zones; a machine that dies or hangs is replaced by it, not by us.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from drivers.aws.ec2 import names, requests, standing
-from drivers.aws.ec2.fleetplatform import Balancer, FleetPlatform
+from drivers.aws.ec2.expiry import expires_at, text_of
+from drivers.aws.ec2.fleetplatform import Balancer, FleetGroup, FleetPlatform
 from drivers.aws.ec2.launching import Launcher
 from drivers.aws.ec2.machines import markets, replicas
 from drivers.aws.ec2.options import is_public
@@ -28,6 +31,9 @@ from drivers.errors import Taken, Unavailable
 GRACE_S = 1800
 """Seconds for which a machine that starts is not judged by the load balancer: it fetches the weights."""
 
+_SOON = timedelta(minutes=2)
+"""AWS schedules nothing for a moment that is past."""
+
 
 def is_fleet(deployment: Deployment) -> bool:
     """Whether the spec asks for more than one machine."""
@@ -37,8 +43,8 @@ def is_fleet(deployment: Deployment) -> bool:
 class Fleet:
     """Makes and removes what a fleet has beside a single machine's parts."""
 
-    def __init__(self, launcher: Launcher) -> None:
-        self._launcher = launcher
+    def __init__(self, launcher: Launcher, clock: Callable[[], datetime]) -> None:
+        self._launcher, self._clock = launcher, clock
 
     def launch(self, platform: Platform, deployment: Deployment) -> None:
         """Everything that is missing, in order. Returns when the group was asked for."""
@@ -78,6 +84,22 @@ class Fleet:
         if targets is not None and _is_ours(fleet, targets, deployment) and not fleet.delete_target_group(targets):
             return standing.deleting("its load balancer is going")
         return None
+
+    def settle_ending(self, platform: Platform, deployment: Deployment) -> None:
+        """Have its end scheduled for the moment that the spec says, or not at all."""
+        fleet = FleetPlatform(platform)
+        group = fleet.group(deployment.name)
+        if group is None or group.is_going or not is_ours(group.tags, deployment):
+            return
+        self._schedule(fleet, deployment)
+
+    def _schedule(self, fleet: FleetPlatform, deployment: Deployment) -> None:
+        moment, name = expires_at(deployment), names.ending_name(deployment)
+        scheduled = fleet.ending(deployment.name, name)
+        if moment is None and scheduled:
+            fleet.cancel_ending(deployment.name, name)
+        if moment is not None and scheduled != text_of(moment):
+            fleet.schedule_ending(deployment.name, name, max(moment, self._clock() + _SOON))
 
     def _second_version(
         self, platform: Platform, deployment: Deployment, template: Template, groups: Sequence[str]
@@ -141,20 +163,26 @@ class Fleet:
         if found is None:
             types = self._launcher.types(platform, deployment.spec)
             request = group_request(deployment, types, subnets, targets)
-            found = None if fleet.create_group(**request) else fleet.group(deployment.name)
+            made = FleetGroup(request["MaxSize"], False, tags_of(deployment))
+            found = made if fleet.create_group(**request) else fleet.group(deployment.name)
             if found is None:
-                return
+                raise Unavailable(f"the Auto Scaling group {deployment.name} exists and cannot be seen yet")
         if not is_ours(found.tags, deployment):
             raise Taken(f"the Auto Scaling group {deployment.name} belongs to somebody else; it was left alone")
         if found.is_going:
             raise Unavailable(f"the Auto Scaling group {deployment.name} is being deleted")
+        if expires_at(deployment) is not None:
+            self._schedule(fleet, deployment)
+        if found.most == 0:
+            fleet.resize_group(deployment.name, replicas(deployment.spec))
 
 
 def group_request(
     deployment: Deployment, types: Sequence[str], subnets: Sequence[Subnet], targets: str
 ) -> dict[str, Any]:
-    """A fixed number of machines, the first type that AWS has, in all zones."""
-    number = replicas(deployment.spec)
+    """A fixed number of machines, the first type that AWS has, in all zones. None yet where their end is to be
+    scheduled first."""
+    number = replicas(deployment.spec) if expires_at(deployment) is None else 0
     spot = markets(deployment.spec)[0]
     template = {"LaunchTemplateName": deployment.name, "Version": "2"}
     tags = [

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
+from drivers.aws.ec2.expiry import text_of
 from drivers.aws.ec2.platform import Platform
-from drivers.aws.errors import code_of, edge
+from drivers.aws.errors import code_of, edge, says
 from drivers.aws.tags import as_mapping
 
 
 class FleetGroup(NamedTuple):
     """One Auto Scaling group."""
 
-    desired: int
+    most: int
+    """How many machines it may have."""
     is_going: bool
     tags: Mapping[str, str]
 
@@ -47,7 +50,7 @@ class FleetPlatform:
         with edge(f"looking at the Auto Scaling group {name}"):
             answer = self._scaling.reads.describe_auto_scaling_groups(AutoScalingGroupNames=[name])
         for found in answer["AutoScalingGroups"]:
-            return FleetGroup(found["DesiredCapacity"], bool(found.get("Status")), as_mapping(found.get("Tags")))
+            return FleetGroup(found["MaxSize"], bool(found.get("Status")), as_mapping(found.get("Tags")))
         return None
 
     def create_group(self, **request: Any) -> bool:
@@ -60,6 +63,40 @@ class FleetPlatform:
                     return False
                 raise
         return True
+
+    def resize_group(self, name: str, number: int) -> None:
+        with edge(f"asking for the machines of {name}", changes=True):
+            self._scaling.calls.update_auto_scaling_group(
+                AutoScalingGroupName=name, MinSize=number, MaxSize=number, DesiredCapacity=number
+            )
+
+    def ending(self, group: str, name: str) -> str:
+        """When the scheduled action will take place that ends a group; empty where none is scheduled."""
+        with edge(f"looking at what is scheduled for {group}"):
+            found = self._scaling.reads.describe_scheduled_actions(
+                AutoScalingGroupName=group, ScheduledActionNames=[name]
+            )["ScheduledUpdateGroupActions"]
+        return next((text_of(one["StartTime"]) for one in found), "")
+
+    def schedule_ending(self, group: str, name: str, moment: datetime) -> None:
+        """Let the group have no machine from that moment on; moves the moment of an action of this name."""
+        with edge(f"scheduling the end of {group}", changes=True):
+            self._scaling.calls.put_scheduled_update_group_action(
+                AutoScalingGroupName=group,
+                ScheduledActionName=name,
+                StartTime=moment,
+                MinSize=0,
+                MaxSize=0,
+                DesiredCapacity=0,
+            )
+
+    def cancel_ending(self, group: str, name: str) -> None:
+        with edge(f"cancelling the end of {group}", changes=True):
+            try:
+                self._scaling.calls.delete_scheduled_action(AutoScalingGroupName=group, ScheduledActionName=name)
+            except Exception as error:
+                if not says(error, "not found"):
+                    raise
 
     def delete_group(self, name: str) -> None:
         with edge(f"deleting the Auto Scaling group {name}", changes=True):

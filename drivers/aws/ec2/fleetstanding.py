@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from drivers.aws.ec2 import health, names, standing
+from drivers.aws.ec2.expiry import EXPIRES, UNSETTLED, expiry
 from drivers.aws.ec2.fleetplatform import Balancer, FleetGroup, FleetPlatform
 from drivers.aws.ec2.keys import Keys
 from drivers.aws.ec2.machines import replicas
@@ -31,7 +33,21 @@ def observe(
         if isinstance(found, Observation):
             return found
         address = found
-    known = _handle(deployment, platform, address)
+    ends = _ending(platform, deployment)
+    known = _handle(deployment, platform, address, ends)
+    said = _judged(platform, deployment, left, known, keys, settings)
+    is_settled = said.spec_digest is None or ends == expiry(deployment)
+    return said if is_settled else replace(said, spec_digest=UNSETTLED)
+
+
+def _judged(
+    platform: Platform,
+    deployment: Deployment,
+    left: Sequence[Machine],
+    known: dict[str, str],
+    keys: Keys,
+    settings: AwsSettings,
+) -> Observation:
     running = [machine for machine in left if machine.state == "running"]
     if not running:
         return health.creating(deployment, known, _why_none(platform, deployment, left))
@@ -47,6 +63,8 @@ def _whole(platform: Platform, deployment: Deployment) -> Observation | str:
     group, balancer = _group(platform, deployment), _balancer(platform, deployment)
     if group is not None and group.is_going:
         return standing.deleting("the machines are going")
+    if group is not None and group.most == 0 and health.ANSWERED not in deployment.handle:
+        return standing.without_machine(deployment, template, None)
     if group is not None and balancer is not None:
         return balancer.address
     if ours is None and (group is not None or balancer is not None):
@@ -55,6 +73,14 @@ def _whole(platform: Platform, deployment: Deployment) -> Observation | str:
             phase=Phase.FAILED, detail="somebody deleted its launch template, and not all that hangs on it"
         )
     return standing.without_machine(deployment, template, None)
+
+
+def _ending(platform: Platform, deployment: Deployment) -> str:
+    """For when its end is scheduled; looked at only where that is not known to be what the spec says."""
+    wanted = expiry(deployment)
+    if BALANCER in deployment.handle and deployment.handle.get(EXPIRES, "") == wanted:
+        return wanted
+    return FleetPlatform(platform).ending(deployment.name, names.ending_name(deployment))
 
 
 def _group(platform: Platform, deployment: Deployment) -> FleetGroup | None:
@@ -108,6 +134,6 @@ def _asked(
     return health.ready(deployment, where, {**known, health.ANSWERED: address}, counted)
 
 
-def _handle(deployment: Deployment, platform: Platform, address: str) -> dict[str, str]:
+def _handle(deployment: Deployment, platform: Platform, address: str, ends: str) -> dict[str, str]:
     kept = {key: value for key, value in deployment.handle.items() if (key, value) == (health.ANSWERED, address)}
-    return {**platform.where, BALANCER: address, **kept}
+    return {**platform.where, BALANCER: address, **({EXPIRES: ends} if ends else {}), **kept}

@@ -78,7 +78,8 @@ class Launcher:
             image = machine_image(platform, self._settings.machine_image)
             found = platform.create_template(
                 LaunchTemplateName=deployment.name,
-                ClientToken=names.token(deployment, "template"),
+                # Its name collides: another spec by now is another request, and finds the one that is there.
+                ClientToken=names.token(deployment, "template", deployment.spec.digest),
                 LaunchTemplateData=requests.template_data(deployment, self._settings, platform.region, image),
                 TagSpecifications=requests.tagged(deployment, "launch-template"),
             ) or platform.template(deployment.name)

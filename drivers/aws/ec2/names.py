@@ -34,6 +34,11 @@ def balancer_name(deployment: Deployment) -> str:
     return f"cmr-{_short(f'{deployment.lineage}|{deployment.id}', 24)}"
 
 
+def ending_name(deployment: Deployment) -> str:
+    """The scheduled action that ends a fleet."""
+    return f"{deployment.name}-end"
+
+
 def token(deployment: Deployment, *parts: object) -> str:
     """A client token: the same request of a deployment has the same one for ever, another request another one."""
     return _short("|".join((deployment.lineage, deployment.id, *map(str, parts))), 48)

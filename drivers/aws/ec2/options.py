@@ -8,10 +8,11 @@ from ipaddress import ip_network
 from types import MappingProxyType
 
 from drivers.aws.ec2 import machines
+from drivers.aws.ec2.expiry import can_read_tags
 from drivers.aws.settings import AwsSettings
 from drivers.base import Finding, Handling, ModelSpec
 from drivers.errors import Rejected
-from drivers.values import boolean, comma_list, size, whole_range
+from drivers.values import boolean, comma_list, duration, size, whole_range
 
 IMPLEMENTED = frozenset(
     f"cloud.{name}"
@@ -20,13 +21,18 @@ IMPLEMENTED = frozenset(
         "credentials", "disk-size", "disk-type", "engine", "health-path", "health-prompt", "hf-token-secret", "image",
         "instance-type", "kms-key", "memory", "model-id", "model-revision", "model-source", "name", "network",
         "public-ip", "quantization", "region", "replicas", "reservation", "role", "security-groups", "shm-size",
-        "spot", "subnets", "tags", "visibility", "zones",
+        "spot", "subnets", "tags", "ttl", "visibility", "zones",
     )
 )  # fmt: skip
 """Option keys of the vocabulary that this driver honours."""
 
 DISK_TYPES = ("gp3", "gp2")
 _MOST_DISK = 16 * 2**40
+_LEFT_ALONE = {
+    False: "protected or not, and should nobody be left to delete it, the machine ends itself an hour later",
+    True: "protected or not, and should nobody be left to delete it, AWS ends the machines an hour later; "
+    "the load balancer stays",
+}
 
 
 def findings(spec: ModelSpec, settings: AwsSettings) -> Iterator[Finding]:
@@ -63,6 +69,8 @@ def _translated(spec: ModelSpec) -> Iterator[Finding]:
     if is_public(spec):
         detail = "over plain HTTP: key and texts can be read on their way; the operator puts TLS before it"
         yield Finding("cloud.visibility", Handling.TRANSLATED, detail)
+    if "cloud.ttl" in spec.options:
+        yield Finding("cloud.ttl", Handling.HONOURED, _LEFT_ALONE[machines.replicas(spec) > 1])
     asked = whole_range(spec.options.get("cloud.replicas", "1"))
     if asked.high > asked.low > 0:
         detail = f"{asked.low:g} machines; nothing scales them yet"
@@ -111,6 +119,12 @@ def _replicas(text: str, spec: ModelSpec, settings: AwsSettings) -> str:
     return ""
 
 
+def _ttl(text: str, spec: ModelSpec, settings: AwsSettings) -> str:
+    if duration(text) is None or machines.replicas(spec) > 1 or can_read_tags(spec):
+        return ""
+    return "the machine reads its end in its tags, which it cannot where a key of cloud.tags has a space or a slash"
+
+
 def _disk_size(text: str, spec: ModelSpec, settings: AwsSettings) -> str:
     return "" if size(text) <= _MOST_DISK else "a volume of EBS has 16 TiB at most"
 
@@ -143,6 +157,7 @@ _JUDGES: Mapping[str, Callable[[str, ModelSpec, AwsSettings], str]] = MappingPro
         "cloud.public-ip": _public_ip,
         "cloud.allowed-cidrs": _cidrs,
         "cloud.replicas": _replicas,
+        "cloud.ttl": _ttl,
         "cloud.disk-size": _disk_size,
         "cloud.disk-type": _disk_type,
         "cloud.cache": _cache,

@@ -119,6 +119,10 @@ class Platform:
         with edge(f"marking {', '.join(ids)}", changes=True):
             self.client("ec2").calls.create_tags(Resources=list(ids), Tags=as_list(tags))
 
+    def untag(self, id: str, keys: Sequence[str]) -> None:
+        with edge(f"marking {id}", changes=True):
+            self.client("ec2").calls.delete_tags(Resources=[id], Tags=[{"Key": key} for key in keys])
+
     # -- network ------------------------------------------------------------------------------------------------------
 
     def subnets(self, ids: Sequence[str], vpc: str | None) -> tuple[Subnet, ...]:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from drivers import catalog
 from drivers.aws.ec2 import names, userdata
+from drivers.aws.ec2.expiry import EXPIRES, can_read_tags, expiry
 from drivers.aws.ec2.machines import PLATFORM, has_gpu, instance_types
 from drivers.aws.ec2.options import wants_public_address
 from drivers.aws.ec2.userdata import PORT, Service
@@ -97,7 +98,13 @@ def template_data(deployment: Deployment, settings: AwsSettings, region: str, im
         "UserData": base64.b64encode(told.encode()).decode(),
         # A machine that shuts itself down is gone, not asleep and paid for.
         "InstanceInitiatedShutdownBehavior": "terminate",
-        "MetadataOptions": {"HttpEndpoint": "enabled", "HttpTokens": "required", "HttpPutResponseHopLimit": 1},
+        "MetadataOptions": {
+            "HttpEndpoint": "enabled",
+            "HttpTokens": "required",
+            "HttpPutResponseHopLimit": 1,
+            # With keys that metadata cannot show AWS would start no machine.
+            "InstanceMetadataTags": "enabled" if can_read_tags(deployment.spec) else "disabled",
+        },
         "BlockDeviceMappings": [
             {"DeviceName": image.root_device, "Ebs": _volume(deployment.spec, settings, image.root_gib)}
         ],
@@ -129,7 +136,10 @@ def run_request(deployment: Deployment, attempt: Try, groups: Sequence[str]) -> 
         "LaunchTemplate": {"LaunchTemplateName": deployment.name, "Version": "1"},
         "InstanceType": attempt.instance_type,
         "NetworkInterfaces": [interface(deployment.spec, groups, attempt.subnet.id)],
-        "TagSpecifications": tagged(deployment, "instance", "volume"),
+        "TagSpecifications": [
+            {"ResourceType": "instance", "Tags": as_list(machine_tags(deployment))},
+            *tagged(deployment, "volume"),
+        ],
         "ClientToken": names.token(deployment, attempt.instance_type, attempt.subnet.id, attempt.spot),
     }
     if attempt.spot:
@@ -142,6 +152,12 @@ def tagged(deployment: Deployment, *kinds: str) -> list[dict[str, Any]]:
     """Owner tags for the call that makes something."""
     tags = as_list(tags_of(deployment))
     return [{"ResourceType": kind, "Tags": tags} for kind in kinds]
+
+
+def machine_tags(deployment: Deployment) -> dict[str, str]:
+    """Those of a machine that stands alone: with the moment at which it ends by itself, where there is one."""
+    moment = expiry(deployment)
+    return tags_of(deployment) | ({EXPIRES: moment} if moment else {})
 
 
 def permission(cidrs: Sequence[str]) -> dict[str, Any]:

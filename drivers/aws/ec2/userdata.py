@@ -11,6 +11,8 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from drivers.aws.ec2 import guard
+
 PORT = 8080
 UNIT = "compose-model.service"
 PROGRAM = "/usr/local/sbin/compose-model"
@@ -60,10 +62,13 @@ class Service:
 def cloud_config(service: Service) -> str:
     """The user data for cloud-init. JSON is YAML, and needs no quoting rules of its own."""
     files = [
+        *guard.FILES,
         {"path": PROGRAM, "permissions": "0700", "content": program(service)},
         {"path": f"/etc/systemd/system/{UNIT}", "permissions": "0644", "content": _UNIT},
     ]
-    commands = [["systemctl", "daemon-reload"], ["systemctl", "enable", "--now", "docker.service", UNIT]]
+    # The guard first: whatever becomes of the engine, the machine ends.
+    started = ([guard.TIMER], ["docker.service", UNIT])
+    commands = [["systemctl", "daemon-reload"], *(["systemctl", "enable", "--now", *units] for units in started)]
     return "#cloud-config\n" + json.dumps({"write_files": files, "runcmd": commands}, indent=1) + "\n"
 
 

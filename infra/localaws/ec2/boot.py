@@ -11,7 +11,7 @@ import base64
 import re
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -68,11 +68,12 @@ def boot(user_data: str, parameters: Mapping[str, str] | None) -> Container:
 
     Raises BadBoot where no server would come of it.
     """
-    files, commands = _cloud_config(base64.b64decode(user_data).decode())
+    files, commands = cloud_config(base64.b64decode(user_data).decode())
     return _run(_program(files, commands), parameters)
 
 
-def _cloud_config(text: str) -> tuple[Mapping[str, Mapping[str, Any]], list[list[str]]]:
+def cloud_config(text: str) -> tuple[Mapping[str, Mapping[str, Any]], list[list[str]]]:
+    """The files that cloud-init writes, by path, and the commands that it runs. Raises BadBoot for anything else."""
     if not text.startswith("#cloud-config\n"):
         raise BadBoot("cloud-init: the user data are no cloud-config")
     try:
@@ -82,14 +83,24 @@ def _cloud_config(text: str) -> tuple[Mapping[str, Mapping[str, Any]], list[list
     return {one["path"]: one for one in said.get("write_files", ())}, said.get("runcmd", [])
 
 
+def started(
+    files: Mapping[str, Mapping[str, Any]], commands: list[list[str]], kind: str
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The units of a kind that the user data bring, enable and start, by name."""
+    for command in commands:
+        for name in command[3:] if command[:3] == ["systemctl", "enable", "--now"] else ():
+            path = f"/etc/systemd/system/{name}"
+            if name.endswith(kind) and path in files:
+                yield name, files[path]
+
+
 def _program(files: Mapping[str, Mapping[str, Any]], commands: list[list[str]]) -> str:
-    """The program of the service that the commands enable and start."""
-    enabled = [word for command in commands if command[:3] == ["systemctl", "enable", "--now"] for word in command[3:]]
-    units = [files[path] for name in enabled if (path := f"/etc/systemd/system/{name}") in files]
+    """The program of the service that the commands enable and start at once; timers are of no interest here."""
+    units = [unit for _, unit in started(files, commands, ".service")]
     if not units:
         raise BadBoot("systemd: no service of the user data was enabled and started")
-    started = re.search(r"^ExecStart=(\S+)$", units[0]["content"], re.MULTILINE)
-    program = files.get(started[1]) if started else None
+    command = re.search(r"^ExecStart=(\S+)$", units[0]["content"], re.MULTILINE)
+    program = files.get(command[1]) if command else None
     if program is None or not int(program.get("permissions", "0"), 8) & 0o100:
         raise BadBoot("systemd: Failed to execute command: Permission denied")
     return str(program["content"])

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
+from moto.autoscaling.exceptions import ValidationError
 from moto.autoscaling.models import AutoScalingBackend, FakeAutoScalingGroup, InstanceState
 from moto.autoscaling.responses import AutoScalingResponse
 from moto.core.responses import ActionResult
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 _GROUP, _BALANCING, _SCALING = cast(Any, FakeAutoScalingGroup), cast(Any, ELBv2Backend), cast(Any, AutoScalingBackend)
 _original_create: Callable[..., Any] = ELBv2Backend.create_load_balancer
 _original_delete: Callable[..., Any] = ELBv2Backend.delete_load_balancer
+_original_delete_group: Callable[..., Any] = AutoScalingBackend.delete_auto_scaling_group
+_original_schedule: Callable[..., Any] = AutoScalingBackend.put_scheduled_update_group_action
 _world: World | None = None
 _turns = itertools.count()
 
@@ -39,6 +43,9 @@ def install(world: World) -> None:
     _SCALING.update_attached_target_groups = attach_targets
     _BALANCING.create_load_balancer = create_load_balancer
     _BALANCING.delete_load_balancer = delete_load_balancer
+    _SCALING.update_auto_scaling_group = update_group
+    _SCALING.delete_auto_scaling_group = delete_group
+    _SCALING.put_scheduled_update_group_action = schedule
     cast(Any, AutoScalingResponse).describe_scaling_activities = describe_scaling_activities
 
 
@@ -72,11 +79,61 @@ def start_machines(group: Any, count_needed: int, propagated_tags: dict[str, str
 def settle(world: World) -> None:
     """Groups let go of machines that ended, and start others."""
     for _, backend in world.around.moto.backends("autoscaling"):
+        _run_scheduled(backend, world.now())
         for group in tuple(backend.autoscaling_groups.values()):
             alive = [one for one in group.instance_states if one.instance.state in ("pending", "running")]
             group.instance_states = alive
             start_machines(group, (group.desired_capacity or 0) - len(alive), group.get_propagated_tags())
             attach_targets(backend, group.name)
+
+
+def update_group(backend: Any, name: str, *given: Any, **named: Any) -> Any:
+    """Only its sizes: moto would forget the rest."""
+    group = _group(backend, name)
+    _resize(group, named["min_size"], named["max_size"], named["desired_capacity"])
+    return group
+
+
+def delete_group(backend: Any, group_name: str) -> None:
+    """With what is scheduled for it."""
+    _original_delete_group(backend, group_name)
+    for name, action in tuple(backend.scheduled_actions.items()):
+        if action.auto_scaling_group_name == group_name:
+            del backend.scheduled_actions[name]
+
+
+def schedule(backend: Any, name: str, *given: Any, **named: Any) -> Any:
+    """For a group that is there, in the future. The words are ours."""
+    _group(backend, name)
+    if _moment(named["start_time"]) <= world().now():
+        raise ValidationError("the given start time is in the past")
+    return _original_schedule(backend, name, *given, **named)
+
+
+def _run_scheduled(backend: Any, now: datetime) -> None:
+    """What is due takes place once, and is gone."""
+    for name, action in tuple(backend.scheduled_actions.items()):
+        if _moment(action.start_time) <= now:
+            del backend.scheduled_actions[name]
+            group = _group(backend, action.auto_scaling_group_name)
+            _resize(group, action.min_size, action.max_size, action.desired_capacity)
+
+
+def _group(backend: Any, name: str) -> Any:
+    if name not in backend.autoscaling_groups:
+        raise ValidationError(f"AutoScalingGroup name not found - AutoScalingGroup '{name}' not found")
+    return backend.autoscaling_groups[name]
+
+
+def _resize(group: Any, least: int | None, most: int | None, number: int | None) -> None:
+    group.min_size = group.min_size if least is None else least
+    group.max_size = group.max_size if most is None else most
+    if number is not None:
+        group.set_desired_capacity(number)
+
+
+def _moment(given: datetime) -> datetime:
+    return given if given.tzinfo is not None else given.replace(tzinfo=UTC)
 
 
 def attach_targets(backend: Any, name: str) -> None:

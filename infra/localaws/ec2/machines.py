@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from infra.localaws.containers import Containers
 from infra.localaws.ec2.boot import BadBoot, Container, boot
 from infra.localaws.ec2.listeners import Listeners
+from infra.localaws.ec2.timers import shuts_down, timed_programs
 from infra.localaws.http import Answer, Request
 
 PORT = 8080
@@ -24,6 +26,8 @@ class Machine:
 
     address: str
     container: Container | None
+    timed: tuple[str, ...] = ()
+    """The programs that its timers start every minute."""
     lines: list[str] = field(default_factory=list)
 
 
@@ -41,10 +45,11 @@ class Machines:
         """It boots, once; a second time changes nothing."""
         if id in self.booted:
             return
+        timed = timed_programs(user_data)
         try:
-            machine = Machine(address, boot(user_data, parameters))
+            machine = Machine(address, boot(user_data, parameters), timed)
         except BadBoot as error:
-            self.booted[id] = Machine(address, None, [str(error)])
+            self.booted[id] = Machine(address, None, timed, [str(error)])
             return
         assert machine.container is not None
         self.booted[id] = machine
@@ -53,6 +58,10 @@ class Machines:
             self._run(_key(id), _words(machine.container, self._containers), host=address, port=PORT)
         else:
             self._listeners.open(address, PORT, lambda request: self._echo(id, request))
+
+    def shuts_down(self, id: str, tags: Mapping[str, str] | None, now: datetime) -> bool:
+        """Whether one of its timers' programs shuts it down at this time, with these tags to be read by it."""
+        return any(shuts_down(program, tags, now) for program in self.booted[id].timed)
 
     def stop(self, id: str) -> None:
         """Its power is cut."""

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 from moto.ec2 import utils
@@ -90,6 +91,8 @@ def _run_anew(backend: Any, image_id: str, count: int, user_data: Any, names: An
     for key, name in _FROM_TEMPLATE.items():
         given[name] = given.get(name) or data.get(key)
     given["metadata_options"] = given["metadata_options"] or {}
+    if given["metadata_options"].get("InstanceMetadataTags") == "enabled":
+        _check_tag_keys(given.get("tags", {}).get("instance", {}))
     if not given.get("nics") and data.get("NetworkInterfaces"):
         subnet = given.pop("subnet_id", None)
         given["nics"] = [dict(one) | ({"SubnetId": subnet} if subnet else {}) for one in data["NetworkInterfaces"]]
@@ -111,6 +114,13 @@ def _run_anew(backend: Any, image_id: str, count: int, user_data: Any, names: An
             )
         world().begin(instance)
     return made
+
+
+def _check_tag_keys(keys: Iterable[str]) -> None:
+    """`work-with-tags-in-IMDS.html`: such a launch fails. The words are ours."""
+    for key in keys:
+        if not re.fullmatch(r"[0-9A-Za-z\-_+=,.@:]{1,255}", key) or key in (".", "..", "_index"):
+            raise EC2ClientError("InvalidParameterValue", f"'{key}' is not a valid tag key for instance metadata")
 
 
 def _check_profile(backend: Any, profile: dict[str, str]) -> None:

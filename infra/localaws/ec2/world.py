@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -11,6 +12,7 @@ from infra.localaws.ec2.listeners import free_address
 from infra.localaws.ec2.machines import PORT, Machines
 from infra.localaws.overlay import Surroundings
 
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 BOOT_S, SHUTDOWN_S, VISIBLE_S = 30.0, 40.0, 3600.0
 """From pending to running, from shutting-down to terminated, and how long a terminated one can be seen."""
 
@@ -36,6 +38,8 @@ class World:
     """Instance to when descriptions show it."""
     lag_s: float = 0.0
     impaired: set[str] = field(default_factory=set)
+    asked: set[tuple[str, str]] = field(default_factory=set)
+    """Instance and moment for which its timers were carried out."""
     failures: dict[str, str] = field(default_factory=dict)
     """Auto Scaling group to why it could not start a machine."""
 
@@ -73,6 +77,8 @@ class World:
     def settle(self, now: datetime) -> None:
         """Let machines enter the states that are due."""
         for instance in tuple(self.instances()):
+            if instance._state.name == "running":
+                self.run_timers(instance, now)
             at, state = self.due.get(instance.id, (None, ""))
             if at is None or at > now:
                 continue
@@ -91,6 +97,26 @@ class World:
         profile = instance.ec2_backend.iam_instance_profile_associations.get(instance.id)
         parameters = dict(self._parameters(instance)) if profile is not None else None
         self.machines.start(instance.id, instance.private_ip, str(instance.user_data or ""), parameters)
+
+    def run_timers(self, instance: Any, now: datetime) -> None:
+        """What its timers do every minute, as far as it ends the machine: tried once for every moment among its tags
+        that is past, because a program costs time."""
+        tags = dict(instance.ec2_backend.tags.get(instance.id, {}))
+        past = {(instance.id, value) for value in tags.values() if _MOMENT.fullmatch(value) and value <= _text(now)}
+        if past <= self.asked or instance.id not in self.machines.booted:
+            return
+        self.asked |= past
+        readable = instance.metadata_options.instance_metadata_tags == "enabled"
+        if self.machines.shuts_down(instance.id, tags if readable else None, now):
+            self.shut_down(instance)
+
+    def shut_down(self, instance: Any) -> None:
+        """From within: what becomes of it then was said at its start."""
+        if instance.instance_initiated_shutdown_behavior == "terminate":
+            self.end(instance, "Client.InstanceInitiatedShutdown", "Instance initiated shutdown")
+        else:
+            self.machines.stop(instance.id)
+            instance._state.name, instance._state.code = "stopped", 80
 
     def forget(self, instance: Any) -> None:
         reservations = instance.ec2_backend.reservations
@@ -113,6 +139,10 @@ class World:
         for name, versions in tuple(dict.items(said)):
             if not name.startswith("/aws/"):
                 yield name, str(versions[-1].decrypt(versions[-1].value))
+
+
+def _text(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def finish(instance: Any) -> None:
