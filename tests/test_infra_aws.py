@@ -19,11 +19,16 @@ from infra.aws import build
 from reconciler.settings import read_settings
 from tests.drivers.aws_clouds import backdoor, fresh
 from tests.drivers.ec2s import Ec2s, Fleets
+from tests.drivers.test_aws_ec2_leftovers import key as leave_key
 from tests.drivers.test_aws_ec2_ttl import of_now, with_ttl
 
 ACTIONS = {"elbv2": "elasticloadbalancing", "service-quotas": "servicequotas"}
 """Services whose permissions have another name than the SDK's."""
-NO_CALLS = {"iam:PassRole", "iam:CreateServiceLinkedRole", "elasticloadbalancing:AddTags", "ssm:AddTagsToResource"}
+NO_CALLS = {
+    "iam:PassRole", "iam:CreateServiceLinkedRole", "elasticloadbalancing:AddTags", "ssm:AddTagsToResource",
+    "kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKeyWithoutPlaintext",
+    "kms:ReEncrypt*",
+}  # fmt: skip
 """Permissions that other calls need."""
 READING = re.compile(r"[\w-]+:(?:Describe|Get|List|Search|Invoke|CallWith|CreateInference$)")
 """What changes nothing in the account; asking a model is among it."""
@@ -57,6 +62,7 @@ def calls(tmp_path: Path) -> Iterator[set[str]]:
             platform.cloud.perform("silence", id=machine["InstanceId"], silent=True)
         platform.driver.observe(deployment)
         list(platform.driver.logs(deployment))
+        leave_key(platform.deployment(4))
         list(platform.driver.owned(deployment.lineage))
         timed, _ = platform.ready(deployment=of_now(platform, "2h", 3))
         platform.driver.update(with_ttl(timed, "5h"))
@@ -96,6 +102,27 @@ def test_whatever_makes_or_removes_something_is_bound_to_our_tag_or_our_names(na
         reads = all(READING.match(action) for action in actions(statement))
         bound = any(word in json.dumps(statement.get("Condition", {})) for word in BINDS)
         assert reads or bound or statement["Resource"] != "*", statement["Sid"]
+
+
+@pytest.mark.parametrize("name", ["ec2", "ec2-machine"])
+def test_keys_of_kms_serve_volumes_and_our_parameters_and_nothing_else(name: str) -> None:
+    """`ebs-encryption-requirements.html` and `services-parameter-store.html` say what `cloud.kms-key` needs."""
+    found: dict[str, set[str]] = {}
+    for statement in statements(name):
+        for action in actions(statement):
+            if action.startswith("kms:"):
+                condition = statement["Condition"]
+                service = condition["StringLike"]["kms:ViaService"].partition(".")[0]
+                found.setdefault(service, set()).add(action)
+                of_parameter = condition["StringLike"].get("kms:EncryptionContext:PARAMETER_ARN", "")
+                assert (service == "ssm") == of_parameter.endswith(":parameter/compose-model-reconciler/*")
+                assert action != "kms:CreateGrant" or condition["Bool"] == {"kms:GrantIsForAWSResource": "true"}
+    volumes = {"kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKeyWithoutPlaintext",
+               "kms:ReEncrypt*"}  # fmt: skip
+    if name == "ec2":
+        assert found == {"ec2": volumes, "ssm": {"kms:Decrypt", "kms:Encrypt"}}
+    else:
+        assert found == {"ssm": {"kms:Decrypt"}}, "AWS itself decrypts the volume, with the grant"
 
 
 @pytest.mark.parametrize("name", EVERY)

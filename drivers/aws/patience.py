@@ -24,6 +24,11 @@ LEAST_S = 1.0
 """Less than this is no time to ask a model anything."""
 METHODS = ("observe", "observe_many", "create", "update", "delete", "in_flight", "logs", "token", "destination")
 
+
+class OutOfTime(Unavailable):
+    """The method's time is up: what it says of what was not asked yet may wait for the next time."""
+
+
 D = TypeVar("D", bound=type)
 A = TypeVar("A")
 B = TypeVar("B")
@@ -65,11 +70,11 @@ def keeps_time(driver: D) -> D:
 
 def share_s(most_s: float) -> float:
     """Seconds for something else than a request to AWS that takes `most_s` at most: less where less is left. Raises
-    Unavailable where that is next to nothing."""
+    OutOfTime where that is next to nothing."""
     end = _end.get()
     left_s = most_s if end is None else min(most_s, end.left_s())
     if left_s < LEAST_S:
-        raise Unavailable("AWS answers slowly: the model is asked the next time")
+        raise OutOfTime("AWS answers slowly: the model is asked the next time")
     return left_s
 
 
@@ -80,10 +85,10 @@ def carried(function: Callable[[A], B]) -> Callable[[A], B]:
 
 
 def before_send(event_name: str, **_: Any) -> None:
-    """The SDK's handler for every attempt of every request. Raises Unavailable where it might not end in time."""
+    """The SDK's handler for every attempt of every request. Raises OutOfTime where it might not end in time."""
     end = _end.get()
     if end is not None and end.left_s() < CONNECT_S + READ_S:
-        raise Unavailable(f"AWS answers slowly: {event_name.rpartition('.')[2]} is left for the next time")
+        raise OutOfTime(f"AWS answers slowly: {event_name.rpartition('.')[2]} is left for the next time")
 
 
 def _timed(function: Callable[..., Any]) -> Callable[..., Any]:

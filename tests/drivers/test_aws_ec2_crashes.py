@@ -111,6 +111,7 @@ def test_the_same_while_two_zones_have_no_machine(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("act", ACTS)
 def test_a_fleet_is_whole_or_nothing_as_well(act: str, tmp_path: Path) -> None:
     points = survived(Bench(tmp_path, kind=Fleets), *ACTS[act])

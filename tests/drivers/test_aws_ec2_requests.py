@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from drivers import catalog
 from drivers.aws import check
-from drivers.aws.ec2 import machines, names, options, requests, userdata
+from drivers.aws.ec2 import machines, names, requests, userdata
 from drivers.aws.ec2.requests import Image, Subnet, Try
 from drivers.aws.settings import AwsSettings
 from drivers.base import Deployment, Handling, ModelSpec
@@ -98,6 +97,7 @@ def test_machines_that_will_not_do_are_refused_with_the_reason(given: dict[str, 
         ("allowed_cidrs", "10.0.0.1/8", None),
         ("replicas", "0..2", None),
         ("replicas", "9", {"max_replicas": 9}),
+        ("replicas", "2..4", None),
         ("disk_type", "st1", None),
         ("disk_size", "17TiB", None),
         ("tags", "cmr:lineage:mine", {}),
@@ -135,33 +135,6 @@ def test_a_public_address_says_that_nothing_is_encrypted() -> None:
     assert "plain HTTP" in found["cloud.visibility"].detail
     refused = {each.key: each for each in check.check(spec, "aws-ec2", settings())}
     assert refused["cloud.visibility"].handling is Handling.REJECTED
-
-
-def test_a_range_of_replicas_says_that_nothing_scales_it() -> None:
-    (found,) = [one for one in check.check(spec(replicas="2..4"), "aws-ec2", settings()) if one.key == "cloud.replicas"]
-    assert (found.handling, found.detail) == (Handling.TRANSLATED, "2 machines; nothing scales them yet")
-
-
-def test_every_key_that_the_vocabulary_promises_here_is_honoured_or_said_not_to_be() -> None:
-    """`cloud.*` keys marked ● or ○ for EC2: none is dropped in silence."""
-    promised = {
-        key
-        for key, entry in catalog.vocabulary().keys.items()
-        if key.startswith("cloud.")
-        and not entry.engine
-        and entry.handling.get("aws-ec2") in (Handling.HONOURED, Handling.TRANSLATED)
-    }
-    assert promised >= options.IMPLEMENTED
-    spec = builders.model_spec(options=dict.fromkeys(sorted(promised), "1"))
-    for finding in check.manifest.check(spec, "aws-ec2", options.IMPLEMENTED)[1:]:
-        assert (finding.key in options.IMPLEMENTED) == (finding.detail != check.manifest.NOT_YET)
-    not_yet = {"adopt", "accept-eula", "project", "idle-timeout", "autoscale-metric", "autoscale-target"}
-    not_yet |= {"scale-up-delay", "scale-down-delay"}
-    assert promised - options.IMPLEMENTED == {f"cloud.{name}" for name in not_yet}
-
-
-def test_the_catalogue_says_what_this_driver_honours() -> None:
-    assert catalog.platforms().platforms["aws-ec2"].honoured == options.IMPLEMENTED
 
 
 def test_metadata_needs_a_token_one_hop_far_and_the_volume_is_encrypted() -> None:

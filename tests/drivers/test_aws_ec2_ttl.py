@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,7 +16,7 @@ from drivers.aws import check
 from drivers.aws.ec2 import expiry
 from drivers.aws.ec2.driver import Ec2Driver
 from drivers.aws.ec2.fleetplatform import FleetPlatform
-from drivers.aws.tags import as_mapping
+from drivers.aws.tags import PIECE, as_mapping, tags_of
 from drivers.base import Deployment, Handling, Phase
 from drivers.errors import DriverError, Rejected
 from drivers.manifest import honoured, is_inert
@@ -201,13 +202,37 @@ def test_every_lost_call_of_what_has_an_end_leaves_one_whole_set_with_it_or_noth
     assert points >= 4
 
 
-def test_a_machine_shows_another_time_than_its_spec_until_it_is_changed(platform: Ec2s) -> None:
+@pytest.mark.parametrize("ttl", ["5h", None])
+def test_a_machine_shows_another_time_than_its_spec_until_it_is_changed(platform: Ec2s, ttl: str | None) -> None:
     """What a record says is no proof: the update may never have arrived."""
     deployment, _ = platform.ready(deployment=of_now(platform, "2h"))
-    changed = with_ttl(deployment, "5h")
+    changed = with_ttl(deployment, ttl)
     for known in (changed, replace(changed, handle={})):
         seen = platform.driver.observe_many([known])[known.id]
         assert (seen.phase, seen.spec_digest) == (Phase.READY, expiry.UNSETTLED)
+
+
+def test_a_shorter_spec_can_be_read_at_every_moment_of_its_coming(tmp_path: Path) -> None:
+    """Its tags are fewer: what is left of the longer one is never read as part of it."""
+    platform = Ec2s(tmp_path)
+    words = "".join(hashlib.sha256(bytes([number])).hexdigest() for number in range(4))
+    for length in range(1, 256):
+        deployment = of_now(platform, "2h", tags=f"a:{words[:length]}")
+        shorter = with_ttl(deployment, None)
+        if len(_pieces(shorter)) < len(_pieces(deployment)):
+            break
+    assert len(_pieces(shorter)) < len(_pieces(deployment))
+    platform.ready(deployment=deployment)
+    platform.cloud.fault("request-lost", operation="DeleteTags", times=2)
+    with pytest.raises(DriverError):
+        platform.driver.update(shorter)
+    (found,) = platform.driver.owned(deployment.lineage)
+    assert found.spec == shorter.spec
+    platform.cloud.reset()
+
+
+def _pieces(deployment: Deployment) -> list[str]:
+    return [key for key in tags_of(deployment) if key.startswith(PIECE)]
 
 
 def test_an_end_that_was_missed_comes_soon(tmp_path: Path) -> None:
@@ -240,7 +265,7 @@ def test_the_plan_says_who_ends_it(tmp_path: Path) -> None:
     for replicas, words in (("1", "the machine ends itself"), ("2", "the load balancer stays")):
         spec = builders.model_spec(options={"cloud.ttl": "2h", "cloud.replicas": replicas})
         found = {one.key: one for one in check.check(spec, "aws-ec2", settings(tmp_path))}["cloud.ttl"]
-        assert found.handling is Handling.HONOURED
+        assert found.handling is Handling.TRANSLATED, "a plan shows what is done otherwise"
         assert words in found.detail
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import boto3
 import pytest
 
-from infra.lab import Lab
+from infra.lab import Lab, complete
 from infra.localaws.localaws import AwsProcess
 from tests import parts
-from tests.journeys.cloud import LocalCloud
+from tests.journeys.cloud import LocalCloud, run
 from tests.journeys.ec2 import EXAMPLE, PROFILE, Ec2Journey
 
 SETTINGS = {
@@ -60,6 +60,37 @@ def test_the_example_from_its_first_plan_to_empty_books(lab: Lab, cloud: AwsProc
     assert _types(cloud) == ["g6.xlarge", "g6.xlarge"]
     journey.destroy()
     assert cloud.usd_per_hour() == 0
+
+
+def test_a_machine_ends_at_its_time_when_the_command_never_runs_again(lab: Lab, cloud: AwsProcess) -> None:
+    there = LocalCloud(cloud, A_STEP_S)
+    lab.edit("compose.yaml", '"cloud.instance-type=gpu-small"', '"cloud.ttl=2h"')
+    run(lab, there, "--yes")
+    first = _running(cloud)
+    lab.edit("compose.yaml", "cloud.ttl=2h", "cloud.ttl=4h")
+    plan = run(lab, there, "--dry-run").all
+    assert "update" in plan, plan
+    assert "the machine ends itself" in plan, plan
+    run(lab, there, "--yes")
+    assert _running(cloud) == first, "the same machine"
+    assert complete(lab.values("aws-ec2", "chat-app"), "Say one word.")
+
+    cloud.advance(3 * 3600 + 600)
+    assert _running(cloud) == first, "the old time and its hour are over"
+    cloud.advance(2 * 3600)
+    cloud.advance(300)
+    assert _running(cloud) == []
+    assert cloud.usd_per_hour() == 0
+    run(lab, there, "destroy", "--yes")
+    assert cloud.books() == ()
+
+
+def _running(cloud: AwsProcess) -> list[str]:
+    """The ids of the machines that are paid for."""
+    ec2 = boto3.client("ec2", **cloud.credentials)
+    running = {"Name": "instance-state-name", "Values": ["pending", "running", "stopping", "stopped"]}
+    found = ec2.describe_instances(Filters=[running])["Reservations"]
+    return sorted(one["InstanceId"] for reservation in found for one in reservation["Instances"])
 
 
 def _types(cloud: AwsProcess) -> list[str]:

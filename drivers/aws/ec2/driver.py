@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -19,24 +18,21 @@ from functools import partial
 from drivers import probe
 from drivers.aws import check, patience
 from drivers.aws.clients import Clients
-from drivers.aws.ec2 import fleet, fleetstanding, health, machines, removing, standing, updating
+from drivers.aws.ec2 import fleet, fleetstanding, health, leftovers, machines, removing, standing, updating
 from drivers.aws.ec2.expiry import EXPIRES, UNSETTLED, expiry
 from drivers.aws.ec2.keys import Keys
 from drivers.aws.ec2.launching import Launcher
-from drivers.aws.ec2.platform import Platform, of_deployment, tagged_with
+from drivers.aws.ec2.looking import Looking, machines_of, unknown
+from drivers.aws.ec2.platform import Platform
 from drivers.aws.ec2.preflight import looks
 from drivers.aws.ec2.statuses import Statuses
 from drivers.aws.ec2.things import Machine, Template
 from drivers.aws.everywhere import found_everywhere
-from drivers.aws.patience import carried, keeps_time
+from drivers.aws.patience import keeps_time
 from drivers.aws.place import Place, place_of
 from drivers.aws.settings import AwsSettings
-from drivers.aws.tags import DEPLOYMENT, LINEAGE, deployment_from
 from drivers.base import Capabilities, Deployment, Finding, Look, ModelSpec, Observation, Phase
 from drivers.errors import DriverError, Taken
-
-SIDE_BY_SIDE = 64
-"""Health checks at a time: a machine that is silent takes two seconds."""
 
 
 @keeps_time
@@ -59,6 +55,8 @@ class Ec2Driver:
         self._settings, self._clients = settings, clients
         self._keys = Keys(settings)
         self._launcher = Launcher(settings, self._keys, clock)
+        self._looking = Looking(self._judged)
+        self._leftovers = leftovers.Leftovers(self._keys, clock)
         self._fleet = fleet.Fleet(self._launcher, clock)
 
     def check(self, spec: ModelSpec) -> tuple[Finding, ...]:
@@ -68,26 +66,25 @@ class Ec2Driver:
     def observe(self, deployment: Deployment) -> Observation:
         """What EC2 says of its parts, and the model of itself."""
         platform = self._platform(deployment)
-        return self._judged(platform, deployment, _seen(platform, deployment), Statuses(platform))
+        return self._judged(platform, deployment, machines_of(platform, deployment), Statuses(platform))
 
     def observe_many(self, deployments: Sequence[Deployment]) -> Mapping[str, Observation]:
-        """One listing per place; only what is not in it is looked at one by one."""
+        """See `looking`."""
         by_place: dict[Place, list[Deployment]] = defaultdict(list)
         found: dict[str, Observation] = {}
         for deployment in deployments:
             try:
                 by_place[self._place(deployment)].append(deployment)
             except DriverError as trouble:
-                found[deployment.id] = _unknown(trouble)
-        for place, those in by_place.items():
-            found |= self._observed_in(place, those)
-        return found
+                found[deployment.id] = unknown(trouble)
+        there = {Platform(self._clients, place): those for place, those in by_place.items()}
+        return found | dict(self._looking.many(there))
 
     def create(self, deployment: Deployment) -> Observation:
         """Make what is missing, in order. Raises Exhausted when AWS has no machine of any kind that would do."""
         check.refuse(deployment.spec, self.name, self._settings)
         platform = self._platform(deployment)
-        there = _seen(platform, deployment)
+        there = machines_of(platform, deployment)
         for machine in there:
             if standing.is_foreign(machine, deployment):
                 raise Taken(standing.foreign(machine))
@@ -105,7 +102,9 @@ class Ec2Driver:
         check.refuse(deployment.spec, self.name, self._settings)
         platform = self._platform(deployment)
         many = fleet.is_fleet(deployment)
-        there = standing.alive(one for one in _seen(platform, deployment) if not standing.is_foreign(one, deployment))
+        there = standing.alive(
+            one for one in machines_of(platform, deployment) if not standing.is_foreign(one, deployment)
+        )
         template = standing.ours(platform.template(deployment.name), deployment)
         updating.retag(platform, deployment, template, there, alone=not many)
         if many:
@@ -115,7 +114,7 @@ class Ec2Driver:
     def delete(self, deployment: Deployment) -> Observation:
         """One step towards ABSENT, which is answered when all parts were seen gone."""
         platform = self._platform(deployment)
-        there = [one for one in _seen(platform, deployment) if not standing.is_foreign(one, deployment)]
+        there = [one for one in machines_of(platform, deployment) if not standing.is_foreign(one, deployment)]
         template = standing.ours(platform.template(deployment.name), deployment)
         removing.mark(platform, template, there)
         many = fleet.is_fleet(deployment)
@@ -128,7 +127,7 @@ class Ec2Driver:
         """What llama-server says of itself."""
         try:
             platform = self._platform(deployment)
-            running = [machine for machine in _seen(platform, deployment) if machine.state == "running"]
+            running = [machine for machine in machines_of(platform, deployment) if machine.state == "running"]
             urls = [health.base_url(standing.address(deployment, machine)) for machine in running]
             key = self._keys.key(deployment, platform) if urls else None
             busy = [probe.busy_slots(url, key=key) for url in urls]
@@ -138,7 +137,7 @@ class Ec2Driver:
         return sum(told) if told and len(told) == len(busy) else None
 
     def owned(self, lineage: str) -> Iterable[Deployment]:
-        """What has a launch template or a machine, in all places that the settings know."""
+        """What has any part left, in all places that the settings know."""
         return self.owned_at(lineage, ())
 
     def owned_at(self, lineage: str, specs: Collection[ModelSpec]) -> Iterable[Deployment]:
@@ -152,7 +151,7 @@ class Ec2Driver:
     def logs(self, deployment: Deployment, lines: int = 200) -> Iterable[str]:
         """The last lines of the machine's console, on which its server prints; EC2 renews it now and then."""
         platform = self._platform(deployment)
-        machine = standing.best(_seen(platform, deployment))
+        machine = standing.best(machines_of(platform, deployment))
         return platform.console(machine.id).splitlines()[-lines:] if machine is not None else ()
 
     def preflight(self) -> Iterable[Look]:
@@ -164,10 +163,7 @@ class Ec2Driver:
     def _owned_in(self, lineage: str, place: Place) -> Iterable[Deployment]:
         platform = Platform(self._clients, place)
         with patience.method(self._clients.clock):
-            there = standing.alive(platform.machines(tagged_with(LINEAGE, lineage)))
-            tags = [thing.tags for thing in platform.templates(lineage)] + [thing.tags for thing in there]
-        found = [each for each in map(deployment_from, tags) if each is not None]
-        return [_with_handle(each, platform.where) for each in found]
+            return [replace(one, handle=platform.where) for one in leftovers.deployments(platform, lineage)]
 
     def _platform(self, deployment: Deployment) -> Platform:
         return Platform(self._clients, self._place(deployment))
@@ -184,33 +180,13 @@ class Ec2Driver:
             self._fleet.launch(platform, deployment)
         return fleetstanding.observe(platform, deployment, there, self._keys, self._settings)
 
-    def _observed_in(self, place: Place, deployments: Sequence[Deployment]) -> Mapping[str, Observation]:
-        platform = Platform(self._clients, place)
-        lineages = dict.fromkeys(deployment.lineage for deployment in deployments)
-        listed: dict[str, list[Machine]] = defaultdict(list)
-        try:
-            for machine in platform.machines(tagged_with(LINEAGE, *lineages)):
-                listed[machine.tags.get(DEPLOYMENT, "")].append(machine)
-        except DriverError as trouble:
-            return {deployment.id: _unknown(trouble) for deployment in deployments}
-        statuses = Statuses(platform, [machine.id for those in listed.values() for machine in those])
-        one = partial(self._observed_one, platform, listed, statuses)
-        with ThreadPoolExecutor(max_workers=min(SIDE_BY_SIDE, len(deployments))) as pool:
-            looked = pool.map(carried(one), deployments)
-            return {deployment.id: seen for deployment, seen in zip(deployments, looked, strict=True)}
-
-    def _observed_one(
-        self, platform: Platform, listed: Mapping[str, Sequence[Machine]], statuses: Statuses, deployment: Deployment
-    ) -> Observation:
-        there = listed.get(deployment.id, ())
-        try:
-            if not _is_whole(there, deployment):
-                there = _seen(platform, deployment)
-            return self._judged(platform, deployment, there, statuses)
-        except DriverError as trouble:
-            return _unknown(trouble)
-
     def _judged(
+        self, platform: Platform, deployment: Deployment, there: Sequence[Machine], statuses: Statuses
+    ) -> Observation:
+        seen = self._stands(platform, deployment, there, statuses)
+        return self._leftovers.looked_for(platform, deployment, seen)
+
+    def _stands(
         self, platform: Platform, deployment: Deployment, there: Sequence[Machine], statuses: Statuses
     ) -> Observation:
         lost = [one for one in there if standing.is_foreign(one, deployment)]
@@ -251,21 +227,6 @@ class Ec2Driver:
         return health.ready(deployment, where, {**known, health.ANSWERED: machine.id})
 
 
-def _seen(platform: Platform, deployment: Deployment) -> tuple[Machine, ...]:
-    """Its machines by their tags, and the one that is remembered, should somebody have changed its tags."""
-    found = platform.machines(*of_deployment(deployment))
-    if _is_whole(found, deployment) or standing.INSTANCE not in deployment.handle:
-        return found
-    remembered = platform.machine(deployment.handle[standing.INSTANCE])
-    return (*found, remembered) if remembered is not None else found
-
-
-def _is_whole(found: Sequence[Machine], deployment: Deployment) -> bool:
-    """Whether a listing has what is known to exist."""
-    remembered = deployment.handle.get(standing.INSTANCE)
-    return bool(found) and (remembered is None or any(machine.id == remembered for machine in found))
-
-
 def _is_deleting(template: Template | None, deployment: Deployment) -> bool:
     from drivers.aws.ec2.names import DELETING
 
@@ -273,11 +234,3 @@ def _is_deleting(template: Template | None, deployment: Deployment) -> bool:
     if template is not None and mine is None:
         raise Taken(f"the launch template {deployment.name} belongs to somebody else; it was left alone")
     return mine is not None and DELETING in mine.tags
-
-
-def _with_handle(deployment: Deployment, handle: Mapping[str, str]) -> Deployment:
-    return replace(deployment, handle=handle)
-
-
-def _unknown(trouble: DriverError) -> Observation:
-    return Observation(phase=Phase.UNKNOWN, detail=str(trouble))

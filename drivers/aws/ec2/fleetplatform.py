@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -10,6 +10,9 @@ from drivers.aws.ec2.expiry import text_of
 from drivers.aws.ec2.platform import Platform
 from drivers.aws.errors import code_of, edge, says
 from drivers.aws.tags import as_mapping
+
+_TAGGED = 20
+"""Things whose tags one call tells."""
 
 
 class FleetGroup(NamedTuple):
@@ -49,9 +52,14 @@ class FleetPlatform:
     def group(self, name: str) -> FleetGroup | None:
         with edge(f"looking at the Auto Scaling group {name}"):
             answer = self._scaling.reads.describe_auto_scaling_groups(AutoScalingGroupNames=[name])
-        for found in answer["AutoScalingGroups"]:
-            return FleetGroup(found["MaxSize"], bool(found.get("Status")), as_mapping(found.get("Tags")))
-        return None
+        return next(map(_group, answer["AutoScalingGroups"]), None)
+
+    def groups(self, *filters: Mapping[str, Any]) -> tuple[FleetGroup, ...]:
+        """All that the filters leave."""
+        with edge("listing Auto Scaling groups"):
+            pages = self._scaling.reads.get_paginator("describe_auto_scaling_groups")
+            found = pages.paginate(Filters=list(filters), PaginationConfig={"PageSize": 100})
+            return tuple(_group(one) for page in found for one in page["AutoScalingGroups"])
 
     def create_group(self, **request: Any) -> bool:
         """False where there is one of this name."""
@@ -170,10 +178,26 @@ class FleetPlatform:
                 if code_of(error) != "DuplicateListener":
                     raise
 
+    def tags_of_balancers(self, prefix: str) -> Iterator[Mapping[str, str]]:
+        """The tags of all load balancers and target groups whose names begin so: no listing can be asked for tags."""
+        for call, kind, name, arn in (
+            ("describe_load_balancers", "LoadBalancers", "LoadBalancerName", "LoadBalancerArn"),
+            ("describe_target_groups", "TargetGroups", "TargetGroupName", "TargetGroupArn"),
+        ):
+            with edge("listing load balancers"):
+                pages = self._balancing.reads.get_paginator(call).paginate(PaginationConfig={"PageSize": 400})
+                arns = [one[arn] for page in pages for one in page[kind] if one[name].startswith(prefix)]
+            for start in range(0, len(arns), _TAGGED):
+                yield from self.tags(arns[start : start + _TAGGED]).values()
+
     def tags(self, arns: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
         with edge("reading tags"):
             answer = self._balancing.reads.describe_tags(ResourceArns=list(arns))
         return {one["ResourceArn"]: as_mapping(one["Tags"]) for one in answer["TagDescriptions"]}
+
+
+def _group(said: Mapping[str, Any]) -> FleetGroup:
+    return FleetGroup(said["MaxSize"], bool(said.get("Status")), as_mapping(said.get("Tags")))
 
 
 def _balancer(said: Mapping[str, Any]) -> Balancer:

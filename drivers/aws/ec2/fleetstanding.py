@@ -63,15 +63,13 @@ def _whole(platform: Platform, deployment: Deployment) -> Observation | str:
     group, balancer = _group(platform, deployment), _balancer(platform, deployment)
     if group is not None and group.is_going:
         return standing.deleting("the machines are going")
-    if group is not None and group.most == 0 and health.ANSWERED not in deployment.handle:
+    if ours is not None and group is not None and group.most == 0 and health.ANSWERED not in deployment.handle:
         return standing.without_machine(deployment, template, None)
     if group is not None and balancer is not None:
         return balancer.address
     if ours is None and (group is not None or balancer is not None):
         # Not ABSENT: that is believed, and what is left costs money also without a machine.
-        return Observation(
-            phase=Phase.FAILED, detail="somebody deleted its launch template, and not all that hangs on it"
-        )
+        return Observation(phase=Phase.FAILED, detail=standing.DELETED)
     return standing.without_machine(deployment, template, None)
 
 

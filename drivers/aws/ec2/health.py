@@ -32,13 +32,13 @@ def first_answer(deployment: Deployment, address: str, key: str, settings: AwsSe
         return "the machine is installing the engine"
     if not health.ok:
         return "the server is loading the model"
-    listed = probe.models(url, key=key, timeout_s=_LIST_S)
+    listed = probe.models(url, key=key, timeout_s=share_s(_LIST_S))
     if listed.status in (401, 403):
         return KEY_REFUSED
     # Releases before comma-separated aliases list the whole text as one name.
     if spec.model not in {alias for name in listed.names for alias in (name, *name.split(","))}:
         return "the address is answered by a server that does not list our model"
-    if probe.continue_text(url, spec.model, timeout_s=_LIST_S).status not in (401, 403):
+    if probe.continue_text(url, spec.model, timeout_s=share_s(_LIST_S)).status not in (401, 403):
         return "the address is answered by a server that does not ask for our key"
     answer = _ask(deployment, url, key, share_s(min(settings.answer_timeout_s, _ANSWER_S)))
     if answer.status in (401, 403):
@@ -79,7 +79,7 @@ def creating(deployment: Deployment, handle: Mapping[str, str], detail: str) -> 
 
 def _health(deployment: Deployment, address: str) -> probe.Answer:
     path = deployment.spec.options.get("cloud.health-path", "/health")
-    return probe.health(base_url(address), path=path, timeout_s=_HEALTH_S)
+    return probe.health(base_url(address), path=path, timeout_s=share_s(_HEALTH_S))
 
 
 def _ask(deployment: Deployment, url: str, key: str, timeout_s: float) -> probe.Answer:

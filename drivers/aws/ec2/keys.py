@@ -57,6 +57,11 @@ class Keys:
             self._write(deployment, key)
         return key
 
+    def is_kept(self, deployment: Deployment, platform: Platform) -> bool:
+        """Whether the deployment's own parameter is there; one of the operator's is not its own."""
+        own = names.key_parameter(deployment)
+        return self._secret(deployment) is None and parameter(platform, own, secret=False) is not None
+
     def forget(self, deployment: Deployment, platform: Platform) -> None:
         """Delete the deployment's parameter, and the file with the model's last one."""
         if self._secret(deployment) is None:

@@ -16,7 +16,7 @@ from drivers.aws.ec2 import health, machines, names, requests
 from drivers.aws.ec2.keys import Keys
 from drivers.aws.ec2.options import brings_groups
 from drivers.aws.ec2.parameters import machine_image
-from drivers.aws.ec2.platform import Platform
+from drivers.aws.ec2.platform import Platform, named
 from drivers.aws.ec2.requests import Subnet, Try
 from drivers.aws.ec2.standing import foreign, handle, ours
 from drivers.aws.ec2.things import Group, Template
@@ -142,7 +142,7 @@ class Launcher:
         return found
 
     def _group(self, platform: Platform, deployment: Deployment, vpc: str) -> Group | None:
-        found = next((group for group in platform.groups(deployment.name) if group.vpc == vpc), None)
+        found = next((group for group in platform.groups(named(deployment.name)) if group.vpc == vpc), None)
         if found is not None and not is_ours(found.tags, deployment):
             raise Taken(f"the security group {deployment.name} belongs to somebody else; it was left alone")
         return found

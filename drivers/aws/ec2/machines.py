@@ -67,7 +67,7 @@ def is_arm(native: str) -> bool:
 
 
 def replicas(spec: ModelSpec) -> int:
-    """How many machines: of `min..max` the smaller number."""
+    """How many machines. A range is refused in the plan (`options.py`)."""
     return int(whole_range(spec.options.get("cloud.replicas", "1")).low)
 
 

@@ -8,6 +8,8 @@ from drivers.base import Deployment
 
 ROOT = "/compose-model-reconciler"
 """Every parameter of ours lies below it: what IAM policies are written against."""
+BALANCER_PREFIX = "cmr-"
+"""What the names of load balancers and target groups begin with."""
 DELETING = "cmr:deleting"
 """The tag on a launch template whose deployment is on its way out."""
 TRIED = "cmr:tried"
@@ -31,7 +33,7 @@ def key_file_name(deployment: Deployment) -> str:
 
 def balancer_name(deployment: Deployment) -> str:
     """For load balancers and target groups, whose names have at most 32 characters."""
-    return f"cmr-{_short(f'{deployment.lineage}|{deployment.id}', 24)}"
+    return BALANCER_PREFIX + _short(f"{deployment.lineage}|{deployment.id}", 24)
 
 
 def ending_name(deployment: Deployment) -> str:

@@ -9,19 +9,21 @@ from types import MappingProxyType
 
 from drivers.aws.ec2 import machines
 from drivers.aws.ec2.expiry import can_read_tags
+from drivers.aws.serving import weights
 from drivers.aws.settings import AwsSettings
 from drivers.base import Finding, Handling, ModelSpec
 from drivers.errors import Rejected
+from drivers.modelstore.reference import Kind
 from drivers.values import boolean, comma_list, duration, size, whole_range
 
 IMPLEMENTED = frozenset(
     f"cloud.{name}"
     for name in (
-        "accelerator", "accelerator-memory", "account", "allowed-cidrs", "api-key-secret", "auth", "cache", "cpu",
-        "credentials", "disk-size", "disk-type", "engine", "health-path", "health-prompt", "hf-token-secret", "image",
-        "instance-type", "kms-key", "memory", "model-id", "model-revision", "model-source", "name", "network",
-        "public-ip", "quantization", "region", "replicas", "reservation", "role", "security-groups", "shm-size",
-        "spot", "subnets", "tags", "ttl", "visibility", "zones",
+        "accelerator", "accelerator-memory", "accept-eula", "account", "allowed-cidrs", "api-key-secret", "auth",
+        "cache", "cpu", "credentials", "disk-size", "disk-type", "engine", "health-path", "health-prompt",
+        "hf-token-secret", "image", "instance-type", "kms-key", "memory", "model-id", "model-revision",
+        "model-source", "name", "network", "public-ip", "quantization", "region", "replicas", "reservation", "role",
+        "security-groups", "shm-size", "spot", "subnets", "tags", "ttl", "visibility", "zones",
     )
 )  # fmt: skip
 """Option keys of the vocabulary that this driver honours."""
@@ -69,12 +71,36 @@ def _translated(spec: ModelSpec) -> Iterator[Finding]:
     if is_public(spec):
         detail = "over plain HTTP: key and texts can be read on their way; the operator puts TLS before it"
         yield Finding("cloud.visibility", Handling.TRANSLATED, detail)
-    if "cloud.ttl" in spec.options:
-        yield Finding("cloud.ttl", Handling.HONOURED, _LEFT_ALONE[machines.replicas(spec) > 1])
-    asked = whole_range(spec.options.get("cloud.replicas", "1"))
-    if asked.high > asked.low > 0:
-        detail = f"{asked.low:g} machines; nothing scales them yet"
-        yield Finding("cloud.replicas", Handling.TRANSLATED, detail)
+    if duration(spec.options.get("cloud.ttl", "off")) is not None:
+        yield Finding("cloud.ttl", Handling.TRANSLATED, _LEFT_ALONE[machines.replicas(spec) > 1])
+    if "cloud.idle-timeout" in spec.options:
+        yield _idle(duration(spec.options["cloud.idle-timeout"]))
+    if "cloud.accept-eula" in spec.options:
+        yield _eula(spec)
+
+
+def _idle(seconds: int | None) -> Finding:
+    if seconds is None:
+        return Finding("cloud.idle-timeout", Handling.HONOURED, "machines are never stopped")
+    detail = "a machine that is stopped could be woken by nobody: it runs, and costs money, until it is deleted"
+    return Finding("cloud.idle-timeout", Handling.IGNORED, detail)
+
+
+def _eula(spec: ModelSpec) -> Finding:
+    """Whoever publishes weights asks for it, at the place where they lie; AWS has no part in that."""
+    if "cloud.hf-token-secret" in spec.options and _is_on_hub(spec):
+        detail = "Hugging Face holds the token's account to it: that has to have accepted it there"
+        return Finding("cloud.accept-eula", Handling.TRANSLATED, detail)
+    return Finding("cloud.accept-eula", Handling.IGNORED, "nobody asks for it where these weights come from")
+
+
+def _is_on_hub(spec: ModelSpec) -> bool:
+    if spec.options.get("cloud.model-source", "").startswith("s3://"):
+        return False
+    try:
+        return weights(spec).kind is Kind.HF
+    except Rejected:
+        return False
 
 
 def _auth(text: str, spec: ModelSpec, settings: AwsSettings) -> str:
@@ -114,6 +140,9 @@ def _replicas(text: str, spec: ModelSpec, settings: AwsSettings) -> str:
         return "machines are not stopped and woken yet: 1 or more"
     if asked.high > settings.max_replicas:
         return f"the operator's settings allow {settings.max_replicas} (aws.max_replicas)"
+    if asked.high > asked.low:
+        # A load balancer counts connections, and those of a client that asks nothing stay open; nobody measures GPUs.
+        return f"nothing here tells how busy machines are, so none is added or taken away: write {asked.low:g} alone"
     if asked.low > 1 and spec.options.get("cloud.spot") == "prefer":
         return "a group of machines does not fall back from spot to on-demand: cloud.spot=require or never"
     return ""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from drivers.aws.ec2.platform import Platform, absent_is_fine
 from drivers.aws.ec2.requests import Image
 from drivers.aws.errors import code_of, edge
+from drivers.aws.tags import as_mapping
 from drivers.errors import Denied
 
 
@@ -42,6 +43,27 @@ def parameters_below(platform: Platform, folder: str) -> Mapping[str, str]:
         pages = platform.client("ssm").reads.get_paginator("get_parameters_by_path")
         found = pages.paginate(Path=folder, WithDecryption=True)
         return {one["Name"]: one["Value"] for page in found for one in page["Parameters"]}
+
+
+def names_below(platform: Platform, folder: str) -> Iterator[str]:
+    """Names alone, of all levels: nobody's values are read."""
+    with edge(f"listing the parameters below {folder}"):
+        pages = platform.client("ssm").reads.get_paginator("describe_parameters")
+        below = {"Key": "Path", "Option": "Recursive", "Values": [folder]}
+        for page in pages.paginate(ParameterFilters=[below], PaginationConfig={"PageSize": 50}):
+            yield from (str(one["Name"]) for one in page["Parameters"])
+
+
+def tags_of_parameter(platform: Platform, name: str) -> Mapping[str, str]:
+    """None at all for one that is gone."""
+    with edge(f"reading the tags of {name}"):
+        try:
+            answer = platform.client("ssm").reads.list_tags_for_resource(ResourceType="Parameter", ResourceId=name)
+        except Exception as error:
+            if code_of(error) == "InvalidResourceId":
+                return {}
+            raise
+    return as_mapping(answer["TagList"])
 
 
 def create_parameter(platform: Platform, **request: Any) -> bool:

@@ -147,13 +147,12 @@ class Platform:
             (found,) = self.client("ec2").reads.describe_vpcs(VpcIds=[vpc])["Vpcs"]
         return tuple(one["CidrBlock"] for one in found.get("CidrBlockAssociationSet", ())) or (found["CidrBlock"],)
 
-    def groups(self, name: str) -> tuple[Group, ...]:
-        """All of this name: each VPC may have one."""
-        with edge(f"looking at the security group {name}"):
-            found = self.client("ec2").reads.describe_security_groups(
-                Filters=[{"Name": "group-name", "Values": [name]}]
-            )
-        return tuple(group_in(one) for one in found["SecurityGroups"])
+    def groups(self, *filters: Mapping[str, Any]) -> tuple[Group, ...]:
+        """All security groups that the filters leave; of one name each VPC may have one."""
+        with edge("looking at security groups"):
+            pages = self.client("ec2").reads.get_paginator("describe_security_groups")
+            found = pages.paginate(Filters=list(filters), PaginationConfig={"PageSize": PAGE})
+            return tuple(group_in(one) for page in found for one in page["SecurityGroups"])
 
     def create_group(self, **request: Any) -> str | None:
         """Its id; None where the VPC has one of this name already."""
@@ -208,6 +207,11 @@ class Platform:
 def tagged_with(key: str, *values: str) -> dict[str, Any]:
     """A filter."""
     return {"Name": f"tag:{key}", "Values": list(values)}
+
+
+def named(group: str) -> dict[str, Any]:
+    """A filter for security groups."""
+    return {"Name": "group-name", "Values": [group]}
 
 
 def of_deployment(deployment: Deployment) -> tuple[dict[str, Any], ...]:

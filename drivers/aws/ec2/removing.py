@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from drivers.aws.ec2 import names
 from drivers.aws.ec2.keys import Keys
-from drivers.aws.ec2.platform import Platform
+from drivers.aws.ec2.platform import Platform, named
 from drivers.aws.ec2.standing import alive, deleting, ours
 from drivers.aws.ec2.things import Machine, Template
 from drivers.aws.tags import is_ours
@@ -38,7 +38,7 @@ def terminate(platform: Platform, machines: Sequence[Machine]) -> Observation | 
 
 def remove_rest(platform: Platform, deployment: Deployment, keys: Keys) -> Observation:
     """Security group, key and launch template, once no machine is left. ABSENT when all of them are gone."""
-    for group in platform.groups(deployment.name):
+    for group in platform.groups(named(deployment.name)):
         if is_ours(group.tags, deployment) and not platform.delete_group(group.id):
             return deleting("something still uses its security group")
     keys.forget(deployment, platform)

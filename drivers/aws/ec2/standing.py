@@ -13,6 +13,7 @@ from drivers.base import Deployment, Observation, Phase
 
 INSTANCE, IMAGE, TYPE, ZONE = "instance", "image", "type", "zone"
 """Keys of the handle."""
+DELETED = "somebody deleted its launch template, and not all that hangs on it"
 KEY_LOST = "its key is lost: the parameter is gone, and so is the copy here"
 _BEST_FIRST = ("running", "pending", "stopping", "stopped", "shutting-down", "terminated")
 _ENDS = {
