@@ -17,6 +17,7 @@ import pytest
 from _pytest.terminal import TerminalReporter
 
 from drivers.errors import DriverError
+from reconciler.errors import ReconcilerError
 from tests.egress import GUARD
 from tests.live.consent import Consent, NotAsked, consent, journal_of
 from tests.live.estimate import REMOVAL_MIN, Bill, Overdrawn, bill_of, within
@@ -47,7 +48,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     try:
         if ours:
             _prepare(config, ours)
-    except (NotAsked, Overdrawn, Unpriced, Busy, ValueError) as refusal:
+    except (NotAsked, Overdrawn, Unpriced, Busy, ValueError, ReconcilerError) as refusal:
         raise pytest.UsageError(str(refusal)) from None
     items.sort(key=lambda item: item.stash[BILL].usd("us-east-1") if item in ours else 0.0)
 

@@ -22,6 +22,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from drivers.aws.place import Place
 from drivers.aws.tags import LINEAGE, as_mapping
 from drivers.errors import DriverError
+from reconciler.errors import ReconcilerError
 from tests.live.consent import BUDGET, NotAsked, consent
 from tests.live.ground import BEGINNING, PLATFORMS, Account, account_of
 from tests.live.journal import RUN, Busy, Journal, Open, opened
@@ -39,7 +40,7 @@ def main() -> int:
         agreed = consent({BUDGET: "1", **os.environ})
         with tempfile.TemporaryDirectory() as keys:
             return _sweep(account_of(agreed, Path(keys)), given)
-    except (NotAsked, Busy, ValueError, DriverError, ClientError, BotoCoreError) as refusal:
+    except (NotAsked, Busy, ValueError, ReconcilerError, DriverError, ClientError, BotoCoreError) as refusal:
         print(refusal, file=sys.stderr)
         return 2
 

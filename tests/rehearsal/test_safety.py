@@ -140,6 +140,15 @@ def test_a_sweep_that_cannot_delete_says_what_is_there_and_fails(tmp_path: Path)
         _swept(here)
 
 
+def test_settings_that_are_none_are_told_with_their_place(tmp_path: Path) -> None:
+    with rehearsal(tmp_path, settings={**SETTINGS, "regoins": []}) as here:
+        for done in (here.run(ONE_ENDPOINT), here.sweep()):
+            assert done.returncode in (pytest.ExitCode.USAGE_ERROR, 2)
+            assert "reconciler.yaml:1:" in done.stdout + done.stderr
+            assert "Traceback" not in done.stdout + done.stderr
+        assert here.cloud.calls() == ()
+
+
 def test_another_account_than_the_settings_name_gets_nothing(tmp_path: Path) -> None:
     with rehearsal(tmp_path, settings={**SETTINGS, "account": "210987654321"}) as here:
         done = here.run(ONE_ENDPOINT)
