@@ -16,6 +16,8 @@ from enum import Enum
 from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
+from drivers.errors import Denied, DriverError
+
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
@@ -173,6 +175,11 @@ class Observation:
     (any more). `detail` says what, because it may cost money that nobody here looks after."""
     denied: bool = False
     """UNKNOWN, and it stays so until credentials or permissions change: `detail` says which."""
+
+
+def unknown(trouble: DriverError) -> Observation:
+    """What is said of one of which its platform does not say how it is."""
+    return Observation(phase=Phase.UNKNOWN, detail=str(trouble), denied=isinstance(trouble, Denied))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping
 
-from drivers.base import Deployment, Driver, Observation, Phase
-from drivers.errors import Denied, DriverError
+from drivers.base import Deployment, Driver, Observation, Phase, unknown
+from drivers.errors import DriverError
 from reconciler.ports import Pool
 from state.record import DeploymentRecord
 
@@ -35,8 +35,7 @@ def _asking(
             answers = drivers(name).observe_many(deployments)
         except DriverError as error:
             log.debug("%s cannot be asked: %s", name, error)  # each pass asks; the plan's waits say it once
-            unknown = Observation(phase=Phase.UNKNOWN, detail=str(error), denied=isinstance(error, Denied))
-            return {deployment.id: unknown for deployment in deployments}
+            return dict.fromkeys((deployment.id for deployment in deployments), unknown(error))
         return {
             deployment.id: answers.get(deployment.id, Observation(phase=Phase.UNKNOWN, detail=f"{name} did not say"))
             for deployment in deployments

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from drivers.base import Capabilities, Deployment, Finding, ModelSpec, Observation, Phase
-from drivers.errors import Denied, DriverError, Taken, Unavailable
+from drivers.base import Capabilities, Deployment, Finding, ModelSpec, Observation, Phase, unknown
+from drivers.errors import DriverError, Taken, Unavailable
 from drivers.llamacpp import command, find, log, options, process
 from drivers.llamacpp.edge import at_edge
 from drivers.llamacpp.health import Health, creating
@@ -190,7 +190,7 @@ class LlamaCppDriver:
         try:
             return self.observe(deployment)
         except DriverError as trouble:
-            return Observation(phase=Phase.UNKNOWN, detail=str(trouble), denied=isinstance(trouble, Denied))
+            return unknown(trouble)
 
     def _start(self, deployment: Deployment, folder: RunFolder, file: ModelFile, lock: int) -> Observation:
         """Under the lock nobody else starts it: what is seen here holds until it is started, or is not."""

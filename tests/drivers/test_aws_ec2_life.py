@@ -367,6 +367,7 @@ def test_a_machine_is_not_absent_because_the_credentials_lead_to_another_account
     other = platform.deployment(2)
     found = platform.driver.observe_many([elsewhere, other])
     assert (found[elsewhere.id].phase, found[other.id].phase) == (Phase.UNKNOWN, Phase.ABSENT)
+    assert found[elsewhere.id].denied, "a person has to act"
 
 
 def test_a_subnet_that_is_not_there_is_the_operators_to_mend(make: Make) -> None:

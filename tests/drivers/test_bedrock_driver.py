@@ -237,7 +237,8 @@ def test_what_is_paid_for_is_not_absent_because_the_credentials_lead_to_another_
     for call in (driver.observe, driver.delete, driver.update):
         with pytest.raises(Denied, match="not to 999999999999"):
             call(elsewhere)
-    assert driver.observe_many([elsewhere])[elsewhere.id].phase is Phase.UNKNOWN
+    seen = driver.observe_many([elsewhere])[elsewhere.id]
+    assert (seen.phase, seen.denied) == (Phase.UNKNOWN, True)
     assert len(bedrocks.books()) == 1
 
 

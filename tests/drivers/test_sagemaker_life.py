@@ -141,7 +141,7 @@ def test_an_account_in_which_it_was_not_made_says_nothing_of_it(sagemakers: Sage
     unknown = replace(sagemakers.deployment(3), handle={"credentials": "unheard-of"})
     seen = sagemakers.driver.observe_many((elsewhere, unknown, ours))
     assert seen[ours.id].phase is Phase.READY
-    assert [seen[one.id].phase for one in (elsewhere, unknown)] == [Phase.UNKNOWN] * 2
+    assert [(seen[one.id].phase, seen[one.id].denied) for one in (elsewhere, unknown)] == [(Phase.UNKNOWN, True)] * 2
 
 
 def test_credentials_of_another_account_do_nothing(sagemakers: SageMakers) -> None:

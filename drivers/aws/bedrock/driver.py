@@ -43,7 +43,7 @@ from drivers.aws.patience import keeps_time
 from drivers.aws.place import ACCOUNT, CREDENTIALS, REGION, Place, known_places, place_of
 from drivers.aws.settings import AwsSettings
 from drivers.aws.tags import deployment_from
-from drivers.base import Capabilities, Deployment, Finding, Look, ModelSpec, Observation, Phase, Token
+from drivers.base import Capabilities, Deployment, Finding, Look, ModelSpec, Observation, Token, unknown
 from drivers.errors import DriverError, Rejected, Taken, Unavailable
 
 BEFORE_BUYING_S = 6.0
@@ -95,7 +95,7 @@ class BedrockDriver:
                 shelves[place] = self._shelf(place)
             return self._look(self._view_of(deployment, place, shelves[place], answering))
         except DriverError as error:
-            return Observation(phase=Phase.UNKNOWN, detail=str(error))
+            return unknown(error)
 
     def _look(self, view: View) -> Observation:
         mode = mode_remembered(view.deployment)

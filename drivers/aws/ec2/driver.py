@@ -22,7 +22,7 @@ from drivers.aws.ec2 import fleet, fleetstanding, health, leftovers, machines, r
 from drivers.aws.ec2.expiry import EXPIRES, UNSETTLED, expiry
 from drivers.aws.ec2.keys import Keys
 from drivers.aws.ec2.launching import Launcher
-from drivers.aws.ec2.looking import Looking, machines_of, unknown
+from drivers.aws.ec2.looking import Looking, machines_of
 from drivers.aws.ec2.platform import Platform
 from drivers.aws.ec2.preflight import looks
 from drivers.aws.ec2.statuses import Statuses
@@ -31,7 +31,7 @@ from drivers.aws.everywhere import found_everywhere
 from drivers.aws.patience import keeps_time
 from drivers.aws.place import Place, place_of
 from drivers.aws.settings import AwsSettings
-from drivers.base import Capabilities, Deployment, Finding, Look, ModelSpec, Observation, Phase
+from drivers.base import Capabilities, Deployment, Finding, Look, ModelSpec, Observation, Phase, unknown
 from drivers.errors import DriverError, Taken
 
 

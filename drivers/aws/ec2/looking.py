@@ -19,7 +19,7 @@ from drivers.aws.ec2.statuses import Statuses
 from drivers.aws.ec2.things import Machine
 from drivers.aws.patience import OutOfTime, carried
 from drivers.aws.tags import DEPLOYMENT, LINEAGE
-from drivers.base import Deployment, Observation, Phase
+from drivers.base import Deployment, Observation, Phase, unknown
 from drivers.errors import DriverError
 
 SIDE_BY_SIDE = 64
@@ -98,10 +98,6 @@ def machines_of(platform: Platform, deployment: Deployment) -> tuple[Machine, ..
         return found
     remembered = platform.machine(deployment.handle[standing.INSTANCE])
     return (*found, remembered) if remembered is not None else found
-
-
-def unknown(trouble: DriverError) -> Observation:
-    return Observation(phase=Phase.UNKNOWN, detail=str(trouble))
 
 
 def _turn(waiting: frozenset[str], deployment: Deployment) -> tuple[bool, bool]:

@@ -26,7 +26,7 @@ from drivers.aws.sagemaker.phases import TRIED, Standing
 from drivers.aws.sagemaker.scaling import Scaler
 from drivers.aws.settings import AwsSettings
 from drivers.aws.tags import is_ours
-from drivers.base import Capabilities, Deployment, Finding, Look, ModelSpec, Observation, Phase, Token
+from drivers.base import Capabilities, Deployment, Finding, Look, ModelSpec, Observation, Phase, Token, unknown
 from drivers.errors import DriverError, Rejected, Taken
 
 TOKEN_S = 3600
@@ -82,12 +82,12 @@ class SageMakerDriver:
             try:
                 by_place.setdefault(self._place(deployment), []).append(deployment)
             except DriverError as trouble:  # one whose place cannot be asked hides no other
-                seen[deployment.id] = Observation(phase=Phase.UNKNOWN, detail=str(trouble))
+                seen[deployment.id] = unknown(trouble)
         for place, own in by_place.items():
             try:
                 seen |= looking.many(self._api(place), own, self.observe, self._answer)
             except DriverError as trouble:
-                seen |= {one.id: Observation(phase=Phase.UNKNOWN, detail=str(trouble)) for one in own}
+                seen |= {one.id: unknown(trouble) for one in own}
         return seen
 
     def create(self, deployment: Deployment) -> Observation:

@@ -16,7 +16,7 @@ from drivers.aws.sagemaker.facts import Component, Seen
 from drivers.aws.sagemaker.options import is_elastic
 from drivers.aws.sagemaker.phases import ANSWERED, Standing
 from drivers.aws.tags import is_ours
-from drivers.base import Deployment, Observation, Phase
+from drivers.base import Deployment, Observation, Phase, unknown
 from drivers.errors import DriverError
 
 FEW = 4
@@ -39,7 +39,7 @@ def many(
                 return answer(deployment, settled[deployment.id])
             return observe(deployment)
         except DriverError as error:
-            return Observation(phase=Phase.UNKNOWN, detail=str(error))
+            return unknown(error)
 
     if len(deployments) == 1:
         return {deployments[0].id: look(deployments[0])}
