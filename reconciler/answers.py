@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from drivers.base import Phase
-from reconciler.case import Case, field_changes
+from reconciler.case import BEYOND_CHANGE, Case, field_changes
 from reconciler.desired import DesiredModel
 from reconciler.intents import was_offered
 from reconciler.leaving import STRATEGY, absence, lay_down, make_way, remove, retire, unless_busy
@@ -149,7 +149,7 @@ def begin(case: Case, want: DesiredModel) -> Iterator[Step]:
         return  # its own step waits, because nobody acts on ignorance, or sends it off
     elif case.updatable(serving):
         yield case.step(Action.UPDATE, serving, "the file changed", field_changes(serving.deployment.spec, want.spec))
-    elif want.strategy == "in-place" and serving.driver == want.driver:
+    elif want.strategy == "in-place" and serving.driver == want.driver and serving.phase not in BEYOND_CHANGE:
         fixed = ", ".join(case.fixed(serving))
         yield case.hold(serving, f"{fixed} cannot change in place, and {STRATEGY}=in-place allows nothing else")
     elif serving.ready_at is None and serving is not case.active:

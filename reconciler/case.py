@@ -15,15 +15,17 @@ from drivers.base import ModelSpec, Phase
 from reconciler.backoff import MAX_ATTEMPTS
 from reconciler.desired import DesiredModel
 from reconciler.intents import was_offered
-from reconciler.lifetime import TTL, deployment_ends_at, model_ends_at, written_s
+from reconciler.lifetime import OFF, TTL, deployment_ends_at, model_ends_at, written_s
 from reconciler.moment import Moment, Removals, Rules
+from reconciler.options import Level
 from reconciler.plan import Action, FieldChange, Step
 from reconciler.text import MOMENT
 from reconciler.timetable import down
 from state.record import DeploymentRecord, Intent, ModelRecord
 
 _PATIENCE = "cloud.startup-timeout"
-_BEYOND_CHANGE = (Phase.FAILED, Phase.ABSENT, Phase.DELETING)
+BEYOND_CHANGE = (Phase.FAILED, Phase.ABSENT, Phase.DELETING)
+"""Where there is nothing that could be changed in place, or left as it is."""
 
 
 class Rest(NamedTuple):
@@ -94,13 +96,19 @@ class Case:
         """
         if self.rest is not None:
             return self.rest
-        own = deployment_ends_at(record, self.book)
+        usual = self._operators(TTL)
+        own = deployment_ends_at(record, self.book, usual)
         if own is None or record is self.same or self.updatable(record) or (record.adopted and self.judged is None):
             return None
         if self.want is not None:
             own += timedelta(seconds=self.moment.rules[self.want.driver].capabilities.startup_timeout_s)
-        why = f"its time is up ({TTL}={record.deployment.spec.options.get(TTL, '')})"
+        why = f"its time is up ({TTL}={record.deployment.spec.options.get(TTL, usual)})"
         return Rest(why, own, why) if self.moment.now >= own else None
+
+    def _operators(self, key: str) -> str:
+        """The operator's word for a duration where no file has one. What a refused or suspended file says is none."""
+        option = self.judged.options.get(key) if self.judged is not None else None
+        return option.text if option is not None and option.level is Level.TOOL else OFF
 
     def rules(self, record: DeploymentRecord) -> Rules:
         return self.moment.rules[record.driver]
@@ -124,7 +132,7 @@ class Case:
 
     def updatable(self, record: DeploymentRecord) -> bool:
         """Whether every changed key is one that the driver changes in place, or one that changes nothing there."""
-        if self.want is None or record.driver != self.want.driver or record.phase in _BEYOND_CHANGE:
+        if self.want is None or record.driver != self.want.driver or record.phase in BEYOND_CHANGE:
             return False
         return not self.fixed(record)
 

@@ -23,12 +23,14 @@ from reconciler.errors import InputError, Location
 from reconciler.lookup import Check, Lookup
 from reconciler.options import (
     ACCELERATOR_KEYS,
+    KEEPERS,
     NO_OPTIONS,
     Level,
     Options,
     Platforms,
     conflicts,
     fitting,
+    keeps,
     overlay,
     read_options,
 )
@@ -91,8 +93,7 @@ class DesiredModel(NamedTuple):
     @property
     def protected(self) -> bool:
         """`cloud.protect`, or `cloud.deletion-policy=retain`: it stays when the file does not have it any more."""
-        protect, policy = self.options.get("cloud.protect"), self.options.get("cloud.deletion-policy")
-        return (protect is not None and protect.value is True) or (policy is not None and policy.value == "retain")
+        return any(keeps(self.options[key]) for key in KEEPERS if key in self.options)
 
     @property
     def schedule(self) -> str:

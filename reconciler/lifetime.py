@@ -18,6 +18,7 @@ from reconciler.desired import DesiredModel
 from state.record import DeploymentRecord, Intent, ModelRecord, Recorded
 
 TTL = "cloud.ttl"
+OFF = "off"
 
 
 def model_ends_at(want: DesiredModel, book: ModelRecord) -> datetime | None:
@@ -29,10 +30,11 @@ def model_ends_at(want: DesiredModel, book: ModelRecord) -> datetime | None:
     return born + timedelta(seconds=option.value)
 
 
-def deployment_ends_at(record: DeploymentRecord, book: ModelRecord) -> datetime | None:
-    """When the time of a deployment is up by the words it was made for, whatever the file says now."""
+def deployment_ends_at(record: DeploymentRecord, book: ModelRecord, usual: str = OFF) -> datetime | None:
+    """When the time of a deployment is up by the words it was made for, whatever the file says now; where they are
+    silent, by what is `usual`."""
     spec = record.deployment.spec
-    seconds = written_s(record, TTL)
+    seconds = written_s(record, TTL, usual)
     if seconds is None:
         return None
     born = book.born_at if book.born_digest == spec.digest else None
@@ -48,7 +50,7 @@ def newborn(book: ModelRecord, want: DesiredModel, now: datetime) -> ModelRecord
 
 def grown(book: ModelRecord, record: DeploymentRecord, want: DesiredModel) -> ModelRecord:
     """The book of a model whose deployment is about to be changed in place: it is as old as before."""
-    if TTL not in want.options:
+    if TTL not in want.options and not book.born_digest:
         return book
     born = book.born_at if book.born_digest == record.deployment.spec.digest else _minted_at(record)
     return replace(book, born_at=born, born_digest=want.spec.digest)
@@ -89,10 +91,10 @@ def _noted(book: ModelRecord, wanted: str, standing: Sequence[DeploymentRecord])
     return replace(book, born_at=None, born_digest="")
 
 
-def written_s(record: DeploymentRecord, key: str) -> int | None:
-    """The duration that a deployment was made with, in seconds; None where nothing, `off` or nonsense was written."""
+def written_s(record: DeploymentRecord, key: str, usual: str = OFF) -> int | None:
+    """The duration that a deployment was made with, else the `usual` one, in seconds; None for `off` and nonsense."""
     try:
-        return duration(record.deployment.spec.options.get(key, "off"))
+        return duration(record.deployment.spec.options.get(key, usual))
     except ValueError:  # found by its tags, which anybody in the account can write
         return None
 

@@ -23,6 +23,7 @@ MOST_INSTANCE_TYPES = 5
 
 
 ACCELERATOR_KEYS = ("cloud.accelerator", "cloud.accelerator-memory")
+KEEPERS = ("cloud.protect", "cloud.deletion-policy")
 
 
 class Level(Enum):
@@ -92,15 +93,23 @@ def overlay(nearest: Options, *others: Options) -> Options:
     return merged
 
 
+def keeps(option: Option) -> bool:
+    """Whether one of `KEEPERS` says that the model is never deleted, also when the file does not have it any more."""
+    return option.value is True or option.value == "retain"
+
+
 def conflicts(
     options: Options, instance_types: Sequence[str], families: Mapping[str, Mapping[str, object]]
 ) -> Iterator[tuple[str, str]]:
     """Options that contradict each other: (the key to change, what is wrong). `instance_types` are native ones."""
     if _text(options, "cloud.visibility") == "public" and _text(options, "cloud.auth") not in ("api-key", "iam"):
         yield "cloud.visibility", "option 'cloud.visibility=public' needs 'cloud.auth=api-key' or 'cloud.auth=iam'"
+    keeper = next((key for key in KEEPERS if key in options and keeps(options[key])), "")
     for key in ("cloud.ttl", "cloud.schedule"):
-        if key in options and _text(options, "cloud.protect") == "true":
-            yield key, f"option '{key}' contradicts 'cloud.protect': the one deletes, the other one never does"
+        if keeper and key in options and options[key].value is not None:
+            yield key, f"option '{key}' contradicts '{keeper}': the one deletes, the other one never does"
+    if "cloud.ttl" in options and options["cloud.ttl"].value == 0:
+        yield "cloud.ttl", "option 'cloud.ttl' leaves no time at all: write at least 1s, or off for no end"
     if "cloud.schedule" in options:
         from reconciler.timetable import wrong  # most models have none
 

@@ -122,7 +122,8 @@ def _limits(plan: Plan, desired: Desired, policy: Policy) -> Iterator[Verdict]:
             yield Verdict("policy", False, text, model.key, model.location)
     if policy.max_models is not None and len(desired.models) > policy.max_models:
         for step in plan.steps:
-            if step.action is Action.CREATE and step.deployment is None:
+            # What goes first would not come back either.
+            if step.makes_way or (step.action is Action.CREATE and step.deployment is None):
                 text = f"{len(desired.models)} models are asked for, the operator allows {policy.max_models}"
                 yield Verdict("policy", False, text, step.model, step.location)
 

@@ -60,7 +60,8 @@ class PassResult:
         ):
             return ""
         denied = (str(done.error) for done in self.applied if isinstance(done.error, Denied))
-        return self.trouble or next(denied, self.denied)
+        got_on = self.switched or any(done.error is None for done in self.applied)
+        return self.trouble or next(denied, "" if got_on else self.denied)
 
 
 def look_again_s(

@@ -42,9 +42,10 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.refresh:
         projects = [_refreshed(arguments, known) for known in projects]
     if arguments.format == "json":
-        say(json.dumps({"format_version": "1", "projects": [_document(known) for known in projects]}, indent=2))
+        documents = [_document(known, _usual_ttl(arguments)) for known in projects]
+        say(json.dumps({"format_version": "1", "projects": documents}, indent=2))
     else:
-        _print(projects)
+        _print(projects, _usual_ttl(arguments))
     return 0
 
 
@@ -60,7 +61,14 @@ def _refreshed(arguments: argparse.Namespace, known: Recorded) -> Recorded:
         return refresh(known, observe_all(known.deployments.values(), drivers, pool), SystemClock().now())
 
 
-def _print(projects: list[Recorded]) -> None:
+def _usual_ttl(arguments: argparse.Namespace) -> str:
+    """How long a model has of which no file says it."""
+    from reconciler.lifetime import OFF, TTL
+
+    return settings_from(arguments).default_options.get(TTL, OFF)
+
+
+def _print(projects: list[Recorded], usual_ttl: str) -> None:
     from reconciler.clock import SystemClock
     from reconciler.commands.running import rows
     from reconciler.progress import render_status
@@ -76,18 +84,18 @@ def _print(projects: list[Recorded]) -> None:
             for note in notes(book, now):
                 say(f"  {clean(f'{book.key}: {note}')}")
         for record in known.deployments.values():
-            ends = _ends_at(known, record)
+            ends = _ends_at(known, record, usual_ttl)
             if ends is not None:
                 say(f"  {clean(f'{record.deployment.model}: its time is up at {ends:{MOMENT}}')}")
 
 
-def _ends_at(known: Recorded, record: DeploymentRecord) -> datetime | None:
+def _ends_at(known: Recorded, record: DeploymentRecord, usual_ttl: str) -> datetime | None:
     """When it goes by itself, by the words it was made for."""
     from reconciler.lifetime import deployment_ends_at
     from state.record import ModelRecord
 
     key = record.deployment.model
-    return deployment_ends_at(record, known.models.get(key) or ModelRecord(key=key))
+    return deployment_ends_at(record, known.models.get(key) or ModelRecord(key=key), usual_ttl)
 
 
 def notes(book: ModelRecord, now: datetime) -> Iterator[str]:
@@ -103,7 +111,7 @@ def notes(book: ModelRecord, now: datetime) -> Iterator[str]:
         yield "protected"
 
 
-def _document(known: Recorded) -> dict[str, object]:
+def _document(known: Recorded, usual_ttl: str) -> dict[str, object]:
     source = known.source
     return {
         "project": known.project,
@@ -112,7 +120,9 @@ def _document(known: Recorded) -> dict[str, object]:
         "epoch": known.epoch,
         "revision": source.revision if source else None,
         "origin": source.origin if source else None,
-        "deployments": [_deployment(record, _ends_at(known, record)) for record in known.deployments.values()],
+        "deployments": [
+            _deployment(record, _ends_at(known, record, usual_ttl)) for record in known.deployments.values()
+        ],
         "models": {
             key: {
                 "protected": book.protected,

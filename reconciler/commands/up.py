@@ -76,6 +76,7 @@ def plan_now(context: ProjectContext, *, forced: bool, refresh: bool) -> Plan:
     """What the command would do now, removals included: it would ask for a yes first."""
     from reconciler.clock import SystemClock
     from reconciler.diff import diff
+    from reconciler.lifetime import note_births
     from reconciler.moment import Moment, Removals
     from reconciler.policy import guard
     from reconciler.refresh import note_wanted
@@ -86,6 +87,7 @@ def plan_now(context: ProjectContext, *, forced: bool, refresh: bool) -> Plan:
     if refresh:
         known = _refreshed(context, known)
     known = note_wanted(known, {*reading.desired.models, *reading.desired.refused}, now)
+    known = note_births(known, reading.desired.models)
     rules = RuleBook(context.settings, os.environ)
     moment = Moment(now=now, rules=rules, removals=Removals.CONFIRMED)
     plan = diff(reading.desired, known, moment, reading.revision)

@@ -6,12 +6,14 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
-from drivers.base import Deployment, Look, Phase, Token
+from drivers.base import Deployment, Look, ModelSpec, Phase, Token
 from drivers.llamacpp.record import RunRecord
 from drivers.llamacpp.rundir import RunFolder
+from drivers.naming import mint_id
 from reconciler.commands.status import notes
 from reconciler.wiring import Drivers
 from state.record import Append, PutDeployment, PutModel, PutSource
@@ -396,3 +398,17 @@ def test_a_model_on_its_way_is_shown_without_an_endpoint(desk: Desk) -> None:
     _deployed(desk, phase=Phase.CREATING, detail="pulling, 40 %")
     assert "pulling, 40 %" in desk.reconcile("status").out
     assert "LLM_URL" not in desk.reconcile("render").out
+
+
+def test_a_dry_run_knows_of_the_operators_time(desk: Desk) -> None:
+    """It once called a model unchanged that the run itself was about to end."""
+    desk.compose()
+    made = replace(deployment(1, lineage=desk.lineage), id=mint_id(at(0), bytes), spec=ModelSpec(model="ai/smollm2"))
+    desk.record(PutDeployment(replace(deployment_record(1, active=True), deployment=made)))
+    assert "1 unchanged" in desk.reconcile("--dry-run").out
+    (desk.work / "settings.yaml").write_text("default_options: {cloud.ttl: 2h}\n", encoding="utf-8")
+    done = desk.reconcile("--config", "settings.yaml", "--dry-run")
+    assert "because its time is up (cloud.ttl=2h)" in done.out
+    until = f"llm: its time is up at {at(7200):%Y-%m-%d %H:%M:%S} UTC"
+    assert until in desk.reconcile("--config", "settings.yaml", "status").out
+    assert until not in desk.reconcile("status").out

@@ -373,6 +373,12 @@ def test_in_place_and_nothing_else() -> None:
     assert plan.routes == {"llm": FIRST}
 
 
+@pytest.mark.parametrize("phase", [Phase.FAILED, Phase.ABSENT])
+def test_in_place_means_what_is_there(phase: Phase) -> None:
+    """A commit that would have mended what had failed once waited for it to change in place, for ever."""
+    assert _actions(_strategic("in-place", _one(phase, active=True))) == ["replace"]
+
+
 def test_attempts_back_off_and_end() -> None:
     digest = OLD.digest
     pausing = ModelRecord(key="llm", attempts=2, attempts_digest=digest, next_try_at=NOON + timedelta(seconds=5))

@@ -15,6 +15,7 @@ from drivers.values import duration
 from reconciler import lifetime
 from reconciler.desired import DesiredModel
 from reconciler.diff import diff
+from reconciler.errors import InputError
 from reconciler.moment import Moment, Rules
 from reconciler.options import Level, Option
 from reconciler.plan import Action, Plan, Step
@@ -163,6 +164,16 @@ def test_a_change_in_place_leaves_the_time_that_has_gone_by() -> None:
     assert lifetime.grown(ModelRecord(key="llm"), record, _want(LONGER)).born_at == NOON - 3 * HOUR
 
 
+def test_a_time_that_is_taken_away_and_given_again_counts_from_the_same_birth() -> None:
+    """It counted from the id then, and a person had given the time once more: it was over at once."""
+    plain = model_spec()
+    book = ModelRecord(key="llm", born_at=NOON - HOUR, born_digest=TIMED.digest)
+    endless = lifetime.grown(book, _made(9 * HOUR), _want(plain))
+    assert (endless.born_at, endless.born_digest) == (NOON - HOUR, plain.digest)
+    assert lifetime.grown(endless, _made(9 * HOUR, plain), _want(TIMED)) == book
+    assert lifetime.grown(ModelRecord(key="llm"), _made(HOUR, plain), _want(plain)) == ModelRecord(key="llm")
+
+
 def test_where_the_record_was_lost_the_ids_tell() -> None:
     found = _made(3 * HOUR, adopted=True, active=True, created_at=NOON)
     assert _said(_plan(_want(TIMED), found))[0][1].startswith("its time is up")
@@ -219,6 +230,21 @@ def test_the_last_word_that_held_counts_where_the_file_was_refused() -> None:
     late = _plan(None, _made(2 * HOUR, active=True), refused=True)
     assert ("delete", "its time is up (cloud.ttl=2h)") in _said(late)
     assert late.routes == {}
+
+
+@pytest.mark.parametrize(("written", "rest"), [("suspended", "cloud.suspend"), ("refused", "")])
+def test_the_operators_time_counts_there_as_well(written: str, rest: str) -> None:
+    """A file that suspended the model, or was wrong, once took the operator's default away from it."""
+    operators = Option("cloud.ttl", "2h", 7200, place(), Level.TOOL)
+    frozen = {"cloud.suspend": Option("cloud.suspend", "true", True, place(), Level.MODEL)} if rest else {}
+    wrong = () if rest else (InputError("unknown option", place()),)
+    want = wish("llm", model_spec(context_size=9), options={"cloud.ttl": operators, **frozen}, problems=wrong)
+    assert {step.action for step in _plan(want, _made(HOUR, model_spec(), active=True)).steps} == {Action.WAIT}
+    late = _plan(want, _made(2 * HOUR, model_spec(), active=True))
+    assert ("delete", "its time is up (cloud.ttl=2h)") in _said(late)
+    assert late.routes == {}
+    never = _made(9 * HOUR, model_spec(options={"cloud.ttl": "off"}), active=True)
+    assert {step.action for step in _plan(want, never).steps} == {Action.WAIT}
 
 
 def test_a_model_that_is_gone_and_waits_for_a_word_goes_when_its_time_is_up() -> None:

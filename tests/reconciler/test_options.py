@@ -137,6 +137,29 @@ def test_public_needs_a_way_to_prove_oneself() -> None:
     assert not list(conflicts(options("cloud.visibility=private"), (), FAMILIES))
 
 
+@pytest.mark.parametrize("ending", ["cloud.ttl=1h", "cloud.schedule=up@0 8 * * *; down@0 20 * * *"])
+@pytest.mark.parametrize("keeping", ["cloud.protect=true", "cloud.protect=yes", "cloud.deletion-policy=retain"])
+def test_what_is_kept_for_good_cannot_go_by_itself(ending: str, keeping: str) -> None:
+    """`cloud.protect=yes`, and `retain`, once let a time pass that never came to an end."""
+    ((key, text),) = conflicts(options(ending, keeping), (), FAMILIES)
+    assert (key, f"contradicts '{keeping.partition('=')[0]}'" in text) == (ending.partition("=")[0], True)
+
+
+def test_what_has_no_end_can_be_kept() -> None:
+    assert not list(conflicts(options("cloud.ttl=off", "cloud.protect=true"), (), FAMILIES))
+    assert not list(
+        conflicts(options("cloud.ttl=1h", "cloud.protect=no", "cloud.deletion-policy=delete"), (), FAMILIES)
+    )
+
+
+def test_a_time_that_is_up_at_once_is_a_mistake() -> None:
+    """It would have a machine made only to be deleted."""
+    for none in ("0s", "0d"):
+        ((key, text),) = conflicts(options(f"cloud.ttl={none}"), (), FAMILIES)
+        assert (key, "off for no end" in text) == ("cloud.ttl", True)
+    assert not list(conflicts(options("cloud.ttl=1s"), (), FAMILIES))
+
+
 @pytest.mark.parametrize(
     ("native", "name", "count", "gib"),
     [

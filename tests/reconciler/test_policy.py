@@ -12,11 +12,12 @@ from reconciler.desired import Desired, DesiredModel
 from reconciler.diff import diff
 from reconciler.leaving import GONE
 from reconciler.moment import Moment, Removals, Rules
+from reconciler.options import Level, Option
 from reconciler.plan import Action, Plan
 from reconciler.policy import Policy, guard
 from reconciler.requests import Request, decide
 from state.record import Intent, Recorded
-from tests.builders import NOON, deployment_record, model_record, model_spec, recorded
+from tests.builders import NOON, deployment_record, model_record, model_spec, place, recorded
 from tests.reconciler.wishes import wish, wishes
 from tests.reconciler.world import SMALL, World
 
@@ -265,6 +266,16 @@ def test_no_more_models_than_the_operator_allows() -> None:
     ]
     assert not plan.changes
     assert _guarded(desired, _known("abc"), policy).refusals == ()
+
+
+def test_what_goes_first_stays_where_the_operator_would_not_let_it_come_back() -> None:
+    """It was deleted, and then it was one more than allowed."""
+    first = Option("cloud.update-strategy", "recreate", "recreate", place(), Level.MODEL)
+    desired = wishes(wish("a", model_spec(context_size=2048), options={first.key: first}), wish("b"), wish("c"))
+    plan = _guarded(desired, _known("ab"), Policy(max_models=2))
+    assert not plan.changes
+    assert set(plan.routes) == {"a", "b"}
+    assert _deleted(_guarded(desired, _known("ab"), Policy(max_models=3))) == ["a"]
 
 
 def test_a_limit_that_comes_later_deletes_nothing() -> None:
