@@ -128,9 +128,11 @@ class Applier:
         assert step.deployment is not None
         old = self._known.deployments[step.deployment]
         record = intents.before_delete(old, self._clock())
-        began: tuple[Change, ...] = () if record.intent is old.intent else (self._event("delete", step, record),)
-        if old.phase is Phase.FAILED and record.intent is not old.intent:
-            began += (PutModel(replace(self._book(step.model), last_failure=old.detail)),)
+        began: tuple[Change, ...] = ()
+        if record.intent is not old.intent:
+            book = self._book(step.model)
+            after = intents.book_before_delete(book, old, alone=self._is_alone(old))
+            began = (self._event("delete", step, record), *(() if after == book else (PutModel(after),)))
         self._commit(PutDeployment(record), *began)
         return self._call(step, record, self._book(step.model), lambda driver: driver.delete(record.deployment))
 
@@ -164,6 +166,10 @@ class Applier:
 
     def _book(self, model: str) -> ModelRecord:
         return self._known.models.get(model, ModelRecord(key=model))
+
+    def _is_alone(self, record: DeploymentRecord) -> bool:
+        model = record.deployment.model
+        return [other.deployment.model for other in self._known.deployments.values()].count(model) == 1
 
     def _commit(self, *changes: Change) -> None:
         self._tenure.commit(*changes)

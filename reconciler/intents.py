@@ -96,6 +96,16 @@ def before_delete(record: DeploymentRecord, now: datetime) -> DeploymentRecord:
     return replace(record, intent=Intent.DELETE, active=False, issued_at=now, request_open=True)
 
 
+def book_before_delete(book: ModelRecord, record: DeploymentRecord, *, alone: bool) -> ModelRecord:
+    """The book of a model one of which is about to be deleted. What works, and goes without a successor (`alone`), did
+    not fail: that the same is made again some day, as its schedule may ask for, is not held against it."""
+    if record.phase is Phase.FAILED:
+        return replace(book, last_failure=record.detail)
+    if alone and record.phase is Phase.READY and record.deployment.spec.digest == book.attempts_digest:
+        return replace(book, attempts=0, next_try_at=None)
+    return book
+
+
 def after_answer(record: DeploymentRecord, seen: Observation, now: datetime) -> DeploymentRecord:
     """The call was answered: it is closed, and what the driver saw is taken over."""
     return replace(

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import UserDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from drivers.base import Endpoint, ModelSpec
 from drivers.errors import Ambiguous, Denied, Rejected, Taken, Unavailable
 from drivers.fake import REFUSED_FLAG, FakeDriver
-from drivers.values import duration
+from drivers.values import duration, read
+from reconciler.backoff import MAX_ATTEMPTS
 from reconciler.desired import DesiredModel
 from reconciler.errors import Refused
 from reconciler.moment import Removals, Rules
@@ -129,6 +132,22 @@ def test_what_has_had_its_time_goes_and_stays_away_until_the_file_changes() -> N
     world.commit(_timed("1h", LARGE), other=SMALL)
     world.passes()
     assert sorted(world.live) == ["llm", "other"]
+
+
+def test_what_comes_and_goes_by_its_schedule_is_no_series_of_failures() -> None:
+    """Up for less than the ten minutes that forgive an attempt, it was given up after a few times."""
+    text = "up@0 * * * *; down@5 * * * *"
+    asked = Option("cloud.schedule", text, read("schedule", text), place(), Level.MODEL)
+    world = World()
+    world.commit(wish("llm", replace(SMALL, options={asked.key: text}), driver="fake", options={asked.key: asked}))
+    hours, end = 2 * MAX_ATTEMPTS, world.clock.now() + timedelta(hours=2 * MAX_ATTEMPTS) - timedelta(minutes=30)
+    seen = [False]
+    while world.clock.now() < end:
+        world.passes(30)
+        seen.append(world.live == ["llm"])
+        world.later(30)
+    assert sum(up and not before for before, up in itertools.pairwise(seen)) == hours
+    assert world.verbs().count("create") == hours
 
 
 def test_more_time_is_given_in_place() -> None:
