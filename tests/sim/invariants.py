@@ -30,6 +30,8 @@ def before_call(world: World, holder: str, understood: bool, verb: str, driver: 
         world.violated("S7", f"{verb} of {name} without a durable record of it")
     if not understood:
         world.violated("S9", f"{verb} of {name} by one that never understood the source")
+    if verb != "delete":
+        lifetimes.before_change(world, deployment)
     if verb == "create":
         ledger.before_create(world, deployment)
         lifetimes.before_create(world, deployment)
@@ -226,12 +228,13 @@ def after_resolving(
     deployment, endpoint = record.deployment, record.endpoint
     place = world.places[deployment.project]
     _protected(world, place, deployment, wanted)
-    if endpoint is None or endpoint.url not in place.last_mentioned or lifetimes.may_be_up(world, place, deployment):
+    works = record.phase in (Phase.READY, Phase.DEGRADED)
+    is_over = lifetimes.after_resolving(world, place, deployment, wanted, works)
+    if endpoint is None or endpoint.url not in place.last_mentioned or is_over:
         return
     if lifetimes.goes_first(place, deployment.model) and deployment.model in place.commits[-1][1]:
         return
     model, now = deployment.model, world.scheduler.time
-    works = record.phase in (Phase.READY, Phase.DEGRADED)
     if model in place.files.says:
         baked = now - place.last_mentioned[endpoint.url]
         if works and _answering(world, endpoint.url) < 2 and baked < world.bake_s - world.slack_s - 1:

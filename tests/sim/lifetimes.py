@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -17,13 +18,14 @@ from typing import TYPE_CHECKING
 from drivers.base import Deployment, ModelSpec
 from drivers.naming import minted_at
 from drivers.values import duration
+from reconciler.desired import DesiredModel
 from reconciler.timetable import down
 from tests.builders import NOON
 
 if TYPE_CHECKING:
     from tests.sim.world import Place, World
 
-TTL, SCHEDULE = "cloud.ttl", "cloud.schedule"
+TTL, SCHEDULE, SUSPEND = "cloud.ttl", "cloud.schedule", "cloud.suspend"
 LATE_S = 120.0
 """How long a call may be on its way that was decided on in time."""
 
@@ -38,6 +40,13 @@ def _down_s(world: World, spec: ModelSpec) -> float:
     return max(((world.true_time() - one.since).total_seconds() for one in found if one), default=-math.inf)
 
 
+def _is_down(world: World, spec: ModelSpec, *, for_s: float = 0.0) -> bool:
+    """Whether it is down by its schedule, and was that for so many seconds, on whatever clock of ours."""
+    offs = (-for_s - world.slack_s, -for_s / 2, 0.0, world.slack_s)
+    times = (world.true_time() + timedelta(seconds=off) for off in offs)
+    return SCHEDULE in spec.options and all(down(spec.options[SCHEDULE], time) for time in times)
+
+
 def comings(world: World, place: Place, model: str) -> int:
     """How often a model may have come up by its schedule so far, beyond the times that a commit asked for it."""
     schedules = ((time, wanted[model].spec.options.get(SCHEDULE)) for time, wanted in place.commits if model in wanted)
@@ -49,10 +58,15 @@ def comings(world: World, place: Place, model: str) -> int:
     return sum(up and not before for before, up in itertools.pairwise([False, *states]))
 
 
-def may_be_up(world: World, place: Place, deployment: Deployment, *, and_s: float = 0.0) -> bool:
-    """Whether it has had its time, and so many seconds more: by what it was made for, or by what is wanted now."""
-    wanted = place.commits[-1][1].get(deployment.model)
+def may_be_up(
+    world: World, place: Place, deployment: Deployment, *, and_s: float = 0.0, read: DesiredModel | None = None
+) -> bool:
+    """Whether it has had its time, and so many seconds more: by what it was made for, or by what is wanted now. Whoever
+    `read` that only its time is another one now goes by that alone."""
+    wanted = read or place.commits[-1][1].get(deployment.model)
     specs = [deployment.spec, *([wanted.spec] if wanted is not None else [])]
+    if read is not None and _timeless(read.spec) == _timeless(deployment.spec):
+        specs = [read.spec]
     if any(_down_s(world, spec) >= and_s - world.slack_s - 1 for spec in specs):
         return True
     ends = (_earliest_end(world, place, deployment.model, spec) for spec in specs)
@@ -69,15 +83,17 @@ def model_may_be_up(world: World, place: Place, model: str) -> bool:
 
 
 def must_be_up(world: World, place: Place, model: str, spec: ModelSpec) -> bool:
-    """Whether the time of a spec is up for certain. One whose birth went out of the record, of which nothing is left
-    that would tell it, is born once more."""
+    """Whether the time of a spec is up for certain, or it is down by its schedule. One whose birth went out of the
+    record, of which nothing is left that would tell it, is born once more."""
+    if _is_down(world, spec):
+        return True
     births = _births(world, place, model, spec)
     inherited = _births(world, place, model, spec, exactly=False)
     if not inherited or TTL not in spec.options:
         return False
     went_back = not births or world.rewound_at >= births[0] - world.slack_s
     book = world.store.load(place.name).models.get(model)
-    if went_back and births and (book is None or book.born_digest != spec.digest):
+    if went_back and (book is None or book.born_digest != spec.digest):
         return False
     born = inherited[-1] if went_back else births[0]
     return world.scheduler.time >= born + _ttl_s(spec) + world.slack_s
@@ -95,13 +111,33 @@ def has_its_time(world: World, place: Place, model: str, spec: ModelSpec) -> boo
 
 
 def before_create(world: World, deployment: Deployment) -> None:
-    """S17: nothing is asked for whose time is up."""
+    """S17: nothing is asked for whose time is up, or that is down by its schedule."""
+    if _is_down(world, deployment.spec, for_s=LATE_S):
+        world.violated("S17", f"{deployment.name} was asked for while its schedule has it down")
     place = world.places[deployment.project]
     births = _births(world, place, deployment.model, deployment.spec)
     if TTL in deployment.spec.options and births and world.rewound_at < births[0] - world.slack_s:
         late_s = world.sent_at - births[0] - _ttl_s(deployment.spec) - world.slack_s
         if late_s > LATE_S:
             world.violated("S17", f"{deployment.name} was asked for {late_s:.0f} s after its time was up")
+
+
+def before_change(world: World, deployment: Deployment) -> None:
+    """S18: nothing is made, or changed, of what the file suspends."""
+    if deployment.spec.options.get(SUSPEND) == "true":
+        world.violated("S18", f"{deployment.name} is being made what its file suspends")
+
+
+def after_resolving(
+    world: World, place: Place, deployment: Deployment, wanted: Mapping[str, DesiredModel], works: bool
+) -> bool:
+    """Whether its time may be up, for one whose last good reading asks for `wanted`. S18: else nothing is deleted of
+    what that suspends."""
+    read = wanted.get(deployment.model)
+    is_over = may_be_up(world, place, deployment, read=read if works else None)
+    if read is not None and read.suspended and not is_over:
+        world.violated("S18", f"{deployment.name} was deleted, and its file suspends it")
+    return is_over
 
 
 def _earliest_end(world: World, place: Place, model: str, spec: ModelSpec) -> float:

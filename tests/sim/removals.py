@@ -11,7 +11,21 @@ from typing import Any
 
 from drivers.base import Observation, Phase
 from reconciler import adoption as adoption_
-from reconciler import answers, beginning, diff, engine, intents, inventory, leaving, observe, policy, refresh, sweep
+from reconciler import (
+    answers,
+    beginning,
+    case,
+    diff,
+    engine,
+    intents,
+    inventory,
+    leaving,
+    lifetime,
+    observe,
+    policy,
+    refresh,
+    sweep,
+)
 from reconciler.apply import Applier
 from reconciler.case import Case
 from reconciler.desired import DesiredModel
@@ -121,6 +135,26 @@ def birth() -> AbstractContextManager[None]:
         return replace(book, born_at=now, born_digest=want.spec.digest)
 
     return _patched(intents, "newborn", again)
+
+
+def time_in_place() -> AbstractContextManager[None]:
+    """What a deployment was made for counts, also where the file only gives it another time."""
+
+    def by_its_own_words(self: Case, record: DeploymentRecord) -> case.Rest | None:
+        ends = None if record is self.same else lifetime.deployment_ends_at(record, self.book)
+        if self.rest is not None or ends is None or self.moment.now < ends:
+            return self.rest
+        return case.Rest("its time is up", ends, "")
+
+    return _patched(Case, "rests", by_its_own_words)
+
+
+def suspension() -> AbstractContextManager[None]:
+    return _patched(DesiredModel, "suspended", False)
+
+
+def timetable() -> AbstractContextManager[None]:
+    return _patched(case, "down", lambda text, now: None)
 
 
 def epoch_floor() -> AbstractContextManager[None]:
@@ -334,6 +368,9 @@ MUTANTS: Mapping[str, Mutant] = {
         ),
         Mutant("tombstone: grace", tombstone_grace, "two good readings are proof at once", ("remove", "rename")),
         Mutant("birth", birth, "every attempt has its time anew", ("time_is_up_in_vain",)),
+        Mutant("time in place", time_in_place, "more time comes too late", ("time_is_changed",)),
+        Mutant("suspension", suspension, "what is suspended is changed", ("suspended",)),
+        Mutant("timetable", timetable, "no schedule has anything down", ("scheduled_away",)),
         Mutant("bake time", bake_time, "what was replaced goes at once"),
         Mutant(
             "ignorance waits",

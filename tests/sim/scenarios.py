@@ -205,13 +205,15 @@ def time_is_up_in_vain(world: World) -> Iterator[float]:
 
 
 def time_is_changed(world: World) -> Iterator[float]:
-    """More time, in place; then a replacement while the old one's time runs out."""
+    """More time, in place, at the last moment; then a replacement while the old one's time runs out, and more again."""
     world.commit("demo", OTHER, timed(A, "80s"))
-    yield 50
+    yield 78
     world.commit("demo", OTHER, timed(A, "200s"))
-    yield 130
+    yield 102
     world.commit("demo", OTHER, timed(B, "100s"))
     yield 60
+    world.commit("demo", OTHER, timed(B, "150s"))
+    yield 100
 
 
 def recreated(world: World) -> Iterator[float]:
@@ -224,6 +226,16 @@ def recreated(world: World) -> Iterator[float]:
         world.platforms["fake"].capacity = 3 if number else None  # a stranger and these two
         yield 90
     world.platforms["fake"].capacity = None  # somebody else may have taken a name of ours, and the room
+
+
+def scheduled_away(world: World) -> Iterator[float]:
+    """Away from five past noon until the next morning, in the middle of a change."""
+    text = "up@0 11 * * *; down@5 12 * * *"
+    asked = Option("cloud.schedule", text, read("schedule", text), place(), Level.MODEL)
+    for spec in (A, B):
+        written = replace(spec, options={"cloud.schedule": text})
+        world.commit("demo", OTHER, want(spec=written, options={"cloud.schedule": asked}))
+        yield 250
 
 
 def scheduled(world: World) -> Iterator[float]:
@@ -517,7 +529,7 @@ SCENARIOS: dict[str, Story] = {
         rewound_and_broken, rewound_and_wanted_again, rewound_while_replacing, half_deleted, lost_state,
         lost_after_years, lost_while_moving, rebooted, stripped_tags, stripped_while_starting, edited_files,
         late_echo, revived, time_is_up, time_is_up_in_vain, time_is_changed, recreated,
-        scheduled, suspended,
+        scheduled, scheduled_away, suspended,
     )
 }  # fmt: skip
 TOLD_ON: Mapping[str, tuple[str, str]] = {"rebooted": ("local", "names")}
