@@ -119,13 +119,11 @@ def supersede(case: Case, record: DeploymentRecord) -> Iterator[Step]:
     """A deployment of this model that is not what the file asks for (any more)."""
     if case.makes_way(record):
         yield from make_way(case, record, "the file changed")
-    elif record is case.active:
-        return  # it serves until the other one is ready; `_begin` says what replaces it
+    elif record is case.active or record is case.growing:
+        return  # it serves until the other one is ready; `begin` says what replaces it, or changes it in place
     elif was_offered(record):
         yield case.hold(record, "replaced; somebody may still be pointed at it")
     elif record.ready_at is None or record.retired_at is None or record.phase in (Phase.FAILED, Phase.ABSENT):
-        if case.same is None and case.updatable(record):
-            return  # `_begin` brings it to the new spec in place
         yield from unless_busy(case, record, "replaced" if record.retired_at else "superseded before it served")
     elif case.same is None and case.active is None and record is case.records[-1]:
         return  # nothing newer is left of the model: `begin` replaces it
@@ -143,12 +141,13 @@ def begin(case: Case, want: DesiredModel) -> Iterator[Step]:
         yield case.hold(None, "an earlier deployment is still being deleted")
     elif not staying:
         yield from new(case, Action.CREATE, None, "another attempt" if case.attempts() else "the file asks for it")
+    elif case.growing is not None:
+        changes = field_changes(case.growing.deployment.spec, want.spec)
+        yield case.step(Action.UPDATE, case.growing, "the file changed", changes)
     elif serving is None or len(staying) > 1:
         yield case.hold(None, "an earlier attempt must go first")
     elif serving.phase is Phase.UNKNOWN or case.makes_way(serving):
         return  # its own step waits, because nobody acts on ignorance, or sends it off
-    elif case.updatable(serving):
-        yield case.step(Action.UPDATE, serving, "the file changed", field_changes(serving.deployment.spec, want.spec))
     elif want.strategy == "in-place" and serving.driver == want.driver and serving.phase not in BEYOND_CHANGE:
         fixed = ", ".join(case.fixed(serving))
         yield case.hold(serving, f"{fixed} cannot change in place, and {STRATEGY}=in-place allows nothing else")

@@ -136,6 +136,14 @@ class Case:
             return False
         return not self.fixed(record)
 
+    @cached_property
+    def growing(self) -> DeploymentRecord | None:
+        """The one that is changed in place to what the file asks for: the newest, also while it is to replace another
+        one, which would otherwise be begun anew for a change that costs nothing."""
+        newest = next((record for record in reversed(self.records) if record.intent is Intent.CREATE), None)
+        fits = newest is not None and newest.phase is not Phase.UNKNOWN and self.updatable(newest)
+        return newest if fits and self.same is None else None
+
     def fixed(self, record: DeploymentRecord) -> tuple[str, ...]:
         """The changed keys that its driver cannot change in place, and that mean something there."""
         if self.want is None:
@@ -153,8 +161,9 @@ class Case:
         return want.driver not in self.moment.unlisted and not self.halted() and self.may_try()
 
     def makes_way(self, record: DeploymentRecord) -> bool:
-        """Whether it does so now: it is not what the file asks for, nor can be made that, and nothing else is."""
-        return self.same is None and self.recreates(record) and not self.updatable(record)
+        """Whether it does so now: it is not what the file asks for, nor can be made that, nor is or can another one."""
+        another = self.same or self.growing
+        return another is None and self.recreates(record) and not self.updatable(record)
 
     def settled_at(self, record: DeploymentRecord, since: datetime | None = None) -> datetime:
         sent = since or record.issued_at or record.created_at

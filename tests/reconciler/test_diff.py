@@ -297,6 +297,26 @@ def test_what_may_have_served_and_is_not_heard_of_keeps_its_address() -> None:
     assert _plan(OLD, silent).routes == {"llm": FIRST}
 
 
+@pytest.mark.parametrize("phase", [Phase.CREATING, Phase.READY, Phase.DEGRADED])
+def test_a_replacement_on_its_way_is_changed_in_place(phase: Phase) -> None:
+    """While it started it waited for nothing and had no deadline, and once it was ready it went and was begun anew."""
+    rules = _rules(frozenset({"runtime_flags"}))
+    serving, coming = _one(Phase.READY, active=True), _one(phase, number=2, of=model_spec(context_size=2048))
+    want = wish("llm", model_spec(context_size=2048, runtime_flags=("--mlock",)))
+    plan = diff(wishes(want), _known(serving, coming), _moment(rules=rules), "r1")
+    (step,) = plan.steps
+    assert (step.action, step.deployment) == (Action.UPDATE, coming.deployment.id)
+    assert plan.routes == {"llm": FIRST}
+
+
+def test_recreate_lets_a_replacement_come_that_is_on_its_way() -> None:
+    rules = _rules(inert=frozenset({"cloud.update-strategy"}))
+    serving, coming = _one(Phase.READY, active=True), _one(Phase.CREATING, number=2, of=model_spec(context_size=2048))
+    plan = _strategic("recreate", serving, coming, rules=rules)
+    assert _actions(plan) == ["update"]
+    assert plan.routes == {"llm": FIRST}
+
+
 # -- cloud.update-strategy ---------------------------------------------------------------------------------------------
 
 

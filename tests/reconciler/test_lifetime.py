@@ -165,12 +165,12 @@ def test_a_change_in_place_leaves_the_time_that_has_gone_by() -> None:
 
 
 def test_a_time_that_is_taken_away_and_given_again_counts_from_the_same_birth() -> None:
-    """It counted from the id then, and a person had given the time once more: it was over at once."""
+    """It counted from the id of a later attempt then."""
     plain = model_spec()
-    book = ModelRecord(key="llm", born_at=NOON - HOUR, born_digest=TIMED.digest)
-    endless = lifetime.grown(book, _made(9 * HOUR), _want(plain))
-    assert (endless.born_at, endless.born_digest) == (NOON - HOUR, plain.digest)
-    assert lifetime.grown(endless, _made(9 * HOUR, plain), _want(TIMED)) == book
+    book = ModelRecord(key="llm", born_at=NOON - 9 * HOUR, born_digest=TIMED.digest)
+    endless = lifetime.grown(book, _made(HOUR), _want(plain))
+    assert (endless.born_at, endless.born_digest) == (NOON - 9 * HOUR, plain.digest)
+    assert lifetime.grown(endless, _made(HOUR, plain), _want(TIMED)) == book
     assert lifetime.grown(ModelRecord(key="llm"), _made(HOUR, plain), _want(plain)) == ModelRecord(key="llm")
 
 
