@@ -20,7 +20,7 @@ class Schedule(NamedTuple):
 
 def schedule(text: str) -> Schedule:
     """`up@0 8 * * 1-5; down@0 20 * * 1-5; Europe/Berlin`. Checked for shape; a zone may not exist."""
-    wrong = ValueError(f"{text!r} is not a schedule: write up@0 8 * * 1-5; down@0 20 * * 1-5; Europe/Berlin")
+    wrong = ValueError(f"{text!r} is not a schedule: write up@0 8 * * 1-5; down@0 20 * * 1-5; Europe/Berlin, or off")
     parts = [part.strip() for part in text.split(";")]
     if not 2 <= len(parts) <= 3 or not parts[0].startswith("up@") or not parts[1].startswith("down@"):
         raise wrong

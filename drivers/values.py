@@ -237,7 +237,7 @@ _READERS: Mapping[str, Callable[[str], Value]] = {
     "pairs": pairs,
     "range": whole_range,
     "retry": retry,
-    "schedule": schedule,
+    "schedule": lambda text: None if text == "off" else schedule(text),
     "size": size,
     "sizes": sizes,
     "text": str,

@@ -102,7 +102,7 @@ class DesiredModel(NamedTuple):
         option = self.options.get("cloud.schedule")
         entry = catalog.vocabulary().keys["cloud.schedule"]
         means = entry.handling.get(self.driver) is not Handling.IGNORED
-        return option.text if option is not None and means else ""
+        return option.text if option is not None and option.value is not None and means else ""
 
     @property
     def strategy(self) -> str:

@@ -110,7 +110,7 @@ def conflicts(
             yield key, f"option '{key}' contradicts '{keeper}': the one deletes, the other one never does"
     if "cloud.ttl" in options and options["cloud.ttl"].value == 0:
         yield "cloud.ttl", "option 'cloud.ttl' leaves no time at all: write at least 1s, or off for no end"
-    if "cloud.schedule" in options:
+    if "cloud.schedule" in options and options["cloud.schedule"].value is not None:
         from reconciler.timetable import wrong  # most models have none
 
         unheard = wrong(_text(options, "cloud.schedule"))

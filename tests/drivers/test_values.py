@@ -156,6 +156,10 @@ def test_no_value_is_empty_endless_or_invisible(text: str) -> None:
         read("text", text)
 
 
+def test_off_is_no_schedule() -> None:
+    assert read("schedule", "off") is None
+
+
 def test_a_schedule_is_two_cron_expressions_and_a_zone() -> None:
     text = "up@0 8 * * 1-5; down@0  20 * * 1-5; Europe/Berlin"
     assert read("schedule", text) == Schedule("0 8 * * 1-5", "0 20 * * 1-5", "Europe/Berlin")

@@ -146,7 +146,7 @@ def test_what_is_kept_for_good_cannot_go_by_itself(ending: str, keeping: str) ->
 
 
 def test_what_has_no_end_can_be_kept() -> None:
-    assert not list(conflicts(options("cloud.ttl=off", "cloud.protect=true"), (), FAMILIES))
+    assert not list(conflicts(options("cloud.ttl=off", "cloud.schedule=off", "cloud.protect=true"), (), FAMILIES))
     assert not list(
         conflicts(options("cloud.ttl=1h", "cloud.protect=no", "cloud.deletion-policy=delete"), (), FAMILIES)
     )

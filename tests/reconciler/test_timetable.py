@@ -111,6 +111,11 @@ def test_whoever_uses_it_gets_the_bake_time() -> None:
     assert (late.action, late.insists) == (Action.DELETE, True)
 
 
+def test_a_model_can_be_taken_out_of_the_schedule_of_all() -> None:
+    asked = Option("cloud.schedule", "off", read("schedule", "off"), place(), Level.MODEL)
+    assert wish("llm", options={"cloud.schedule": asked}).schedule == ""
+
+
 def test_where_time_costs_nothing_a_schedule_means_nothing() -> None:
     assert _plan(_berlin(4, 21), _serving("aws-bedrock"), driver="aws-bedrock").steps == ()
     assert [step.action for step in _plan(_berlin(4, 21), _serving("aws-ec2"), driver="aws-ec2").steps] == [
