@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from drivers.aws import check
-from drivers.aws.ec2 import expiry
+from drivers.aws.ec2 import expiry, fleetstanding
 from drivers.aws.ec2.driver import Ec2Driver
 from drivers.aws.ec2.fleetplatform import FleetPlatform
 from drivers.aws.tags import PIECE, as_mapping, tags_of
@@ -86,6 +86,20 @@ def test_what_ended_by_itself_has_failed_and_its_rest_can_be_removed(tmp_path: P
     platform.until(platform.driver.delete, deployment, Phase.ABSENT)
     assert platform.books() == []
     platform.cloud.reset()
+
+
+def test_a_fleet_that_ended_has_failed_also_where_its_time_is_made_longer_now(tmp_path: Path) -> None:
+    """It was awaited for as long as a start may take, and services were pointed at an address without a machine."""
+    fleets = Fleets(tmp_path)
+    deployment, _ = fleets.ready(deployment=of_now(fleets, "2h"))
+    pass_by(fleets, 7200 + GRACE_S)
+    assert fleets.driver.observe(deployment).phase is Phase.FAILED
+    longer = with_ttl(deployment, "9h")
+    seen = fleets.driver.update(longer)
+    assert (seen.phase, seen.detail) == (Phase.FAILED, fleetstanding.ENDED)
+    fleets.until(fleets.driver.delete, longer, Phase.ABSENT)
+    assert fleets.books() == []
+    fleets.cloud.reset()
 
 
 @pytest.mark.parametrize(("before", "after", "left"), [("2h", "5h", True), ("5h", "2h", False), ("2h", None, True),

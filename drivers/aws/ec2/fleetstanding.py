@@ -19,6 +19,9 @@ from drivers.base import Deployment, Observation, Phase
 BALANCER = "balancer"
 """The key of the handle with the load balancer's address: once it is there, group and load balancer were seen."""
 
+ENDED = "its group may have no machine any more: its time was up, or somebody scaled it to nothing"
+"""Nobody would start another one, however long one waits, nor where its time is made longer now."""
+
 
 def observe(
     platform: Platform, deployment: Deployment, machines: Sequence[Machine], keys: Keys, settings: AwsSettings
@@ -63,7 +66,9 @@ def _whole(platform: Platform, deployment: Deployment) -> Observation | str:
     group, balancer = _group(platform, deployment), _balancer(platform, deployment)
     if group is not None and group.is_going:
         return standing.deleting("the machines are going")
-    if ours is not None and group is not None and group.most == 0 and health.ANSWERED not in deployment.handle:
+    if ours is not None and group is not None and group.most == 0:
+        if health.ANSWERED in deployment.handle:
+            return Observation(phase=Phase.FAILED, detail=ENDED, handle=deployment.handle)
         return standing.without_machine(deployment, template, None)
     if group is not None and balancer is not None:
         return balancer.address
