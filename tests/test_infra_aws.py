@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from drivers.aws.ec2.expiry import EXPIRES
+from drivers.aws.tags import SPEC
 from drivers.base import Phase
 from infra.aws import build
 from reconciler.settings import read_settings
@@ -123,6 +125,13 @@ def test_keys_of_kms_serve_volumes_and_our_parameters_and_nothing_else(name: str
         assert found == {"ec2": volumes, "ssm": {"kms:Decrypt", "kms:Encrypt"}}
     else:
         assert found == {"ssm": {"kms:Decrypt"}}, "AWS itself decrypts the volume, with the grant"
+
+
+def test_tags_are_taken_away_by_name_only() -> None:
+    """Without any key DeleteTags takes all of them, our owner's too, and `ForAllValues` is true of none."""
+    (taking,) = (one for one in statements("ec2") if "ec2:DeleteTags" in actions(one))
+    assert taking["Condition"]["Null"] == {"aws:TagKeys": "false"}
+    assert taking["Condition"]["ForAllValues:StringLike"]["aws:TagKeys"] == [EXPIRES, f"{SPEC}*"]
 
 
 @pytest.mark.parametrize("name", EVERY)
