@@ -9,7 +9,7 @@ from drivers.aws.clients import Clients
 from drivers.aws.place import Place, known_places, named_places
 from drivers.aws.settings import AwsSettings
 from drivers.base import Deployment, ModelSpec
-from drivers.errors import Denied
+from drivers.errors import Denied, DriverError
 
 log = logging.getLogger(__name__)
 
@@ -20,9 +20,9 @@ def found_everywhere(
     specs: Collection[ModelSpec],
     found_in: Callable[[Place], Iterable[Deployment]],
 ) -> tuple[Deployment, ...]:
-    """What `found_in` finds in all places. Raises what a place answers instead, but that a region which only a file
-    names and in which we may not look is passed over: one model must not hold up all others, and what has to be looked
-    at the operator names in `aws.regions`."""
+    """What `found_in` finds in all places. Raises what a place answers instead, with its region, but that one which
+    only a file names and in which we may not look is passed over: one model must not hold up all others, and what has
+    to be looked at the operator names in `aws.regions`."""
     found: dict[str, Deployment] = {}
     looked: set[tuple[str, str | None]] = set()
 
@@ -31,9 +31,13 @@ def found_everywhere(
         if at in looked:
             return  # under another name: the profile's own region, or two names for one set of credentials
         looked.add(at)
-        clients.guard_account(place, {})
-        for deployment in found_in(place):
-            found.setdefault(deployment.id, deployment)
+        try:
+            clients.guard_account(place, {})
+            for deployment in found_in(place):
+                found.setdefault(deployment.id, deployment)
+        except DriverError as trouble:
+            # With many regions nobody would know which one to take out of the settings, or to open in the account.
+            raise type(trouble)(f"in {at[0]}: {trouble}", retry_after_s=trouble.retry_after_s) from trouble
 
     for place in known_places(settings):
         look(place)
@@ -43,5 +47,5 @@ def found_everywhere(
         try:
             look(place)
         except Denied as refusal:
-            log.debug("what is ours in %s cannot be seen: %s", place.region, refusal)
+            log.debug("what is ours cannot be seen: %s", refusal)
     return tuple(found.values())

@@ -160,10 +160,10 @@ def test_a_region_that_may_not_be_looked_at_holds_nothing_up_and_one_that_is_sil
     aws.fault("refused", operation=LISTS[platform], skip=1, code="AccessDeniedException", message="no", status=403)
     assert [found.id for found in driver.owned_at(deployment.lineage, abroad)] == [deployment.id]
     aws.fault("refused", operation=LISTS[platform], skip=1, code="InternalFailure", message="no", status=500)
-    with pytest.raises(DriverError):
+    with pytest.raises(DriverError, match=f"^in {ABROAD}: "):
         driver.owned_at(deployment.lineage, abroad)
     aws.fault("refused", operation=LISTS[platform], code="AccessDeniedException", message="no", status=403)
-    with pytest.raises(Denied):
+    with pytest.raises(Denied, match=f"^in {HOME}: "):
         driver.owned_at(deployment.lineage, abroad)
 
 
