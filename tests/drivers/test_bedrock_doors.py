@@ -35,6 +35,7 @@ def row(id: str, vpc: str = "vpc-1", **more: Any) -> Mapping[str, Any]:
 def test_the_endpoints_own_name_for_all_zones_is_what_clients_get() -> None:
     """The service's public name leads into the network from inside it, and out of it from anywhere else."""
     assert chosen([row("vpce-1")], ASKED).host == "vpce-1-x.svc"
+    assert chosen([row("vpce-1", State="Available")], ASKED).host == "vpce-1-x.svc", "as AWS's reference spells it"
 
 
 def test_an_endpoint_lies_in_all_that_the_file_names_and_is_always_the_same_one() -> None:

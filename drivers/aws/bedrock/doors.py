@@ -80,15 +80,20 @@ def again(rows: Sequence[Row], host: str) -> Door:
     row = next((row for row in rows if host in _names(row)), None)
     if row is None:
         return Door(host, f"the interface endpoint {host} is not there any more")
-    if row["State"] != "available":
+    if not _is_available(row):
         return Door(host, f"AWS calls the interface endpoint {host} {row['State']}")
     return Door(host)
+
+
+def _is_available(row: Row) -> bool:
+    """AWS answers `available`, and its reference says `Available`."""
+    return str(row["State"]).lower() == "available"
 
 
 def _fits(row: Row, asked: Wanted) -> bool:
     groups = {group["GroupId"] for group in row.get("Groups", ())}
     return (
-        row["State"] == "available"
+        _is_available(row)
         and asked.network in (None, row["VpcId"])
         and set(asked.subnets) <= set(row.get("SubnetIds", ()))
         and set(asked.groups) <= groups
