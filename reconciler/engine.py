@@ -88,12 +88,13 @@ class Engine:
         known = _with_applied(known, applied)
         made = {done.record.deployment.id for done in applied if done.record is not None}
         published, after, unwritten = self._publish(reading, plan, known, outputs, made)
+        left = {id for id, record in after.deployments.items() if known.deployments[id].active and not record.active}
         switched_now, known = after.deployments != known.deployments, after
         forced = self._manner.forced
         applied += [
             applier.carry_out(step)
             for step in last
-            if may_go(self._ports, step, known, outputs, unwritten=bool(unwritten), forced=forced)
+            if may_go(self._ports, step, known, outputs, unwritten=bool(unwritten), forced=forced, left=left)
         ]
         known = _with_applied(known, applied)
         return PassResult(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from drivers.base import Phase
@@ -64,15 +64,25 @@ def restarts_due(known: Recorded, outputs: Outputs) -> Recorded:
 
 
 def may_go(
-    ports: Ports, step: Step, known: Recorded, outputs: Outputs, *, unwritten: bool = False, forced: bool = False
+    ports: Ports,
+    step: Step,
+    known: Recorded,
+    outputs: Outputs,
+    *,
+    unwritten: bool = False,
+    forced: bool = False,
+    left: Collection[str] = (),
 ) -> bool:
     """The last look before a delete: no file on disk may point there, and nobody may be waiting for its answer. The
     containers were asked when the plan was made. `unwritten`: the files could not be brought up to date, so what
-    services were pointed at stays. A person who insists (`forced`) is not held up by files."""
+    services were pointed at stays. A person who insists (`forced`) is not held up by files. What services `left` in
+    this very pass is not insisted on yet: also where we come late, whoever uses it gets the time to go."""
     if not _deletes(step) or step.deployment is None:
         return True
     record = known.deployments[step.deployment]
-    if record.endpoint is None or record.intent is Intent.DELETE or step.insists:
+    if step.insists:
+        return step.deployment not in left
+    if record.endpoint is None or record.intent is Intent.DELETE:
         return True
     if ports.drivers(record.driver).in_flight(record.deployment):
         return False

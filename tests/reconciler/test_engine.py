@@ -150,6 +150,25 @@ def test_what_comes_and_goes_by_its_schedule_is_no_series_of_failures() -> None:
     assert world.verbs().count("create") == hours
 
 
+@pytest.mark.parametrize("writable", [True, False])
+def test_whoever_comes_late_gives_the_bake_time_all_the_same(writable: bool) -> None:
+    """Where `reconcile` is run now and then, what had its time was taken from under running services at once."""
+    world = World()
+    world.commit(_timed("1h"), other=SMALL)
+    world.passes()
+    world.running.using[world.files.written["llm"].url] = "app"
+    world.later(7200)
+    if not writable:
+        world.files.trouble = "read-only"
+    world.engine.run_once()
+    world.engine.run_once()
+    assert ("llm" in world.files.written, "llm" in world.live) == (not writable, writable)
+    world.later(61)
+    world.engine.run_once()
+    world.passes()
+    assert "llm" not in world.live
+
+
 def test_more_time_is_given_in_place() -> None:
     world = World()
     world.commit(_timed("1h"))
