@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from reconciler.errors import NothingRecorded
-from reconciler.lifetime import renewed
+from reconciler.lifetime import TTL, renewed
 from reconciler.options import nearest
 from state.record import (
     Change,
@@ -64,6 +64,8 @@ def decide(request: Request, known: Recorded, now: datetime, *, desired: Collect
         return _confirm(book, known, now, desired)
     protected = request.command == "protect"
     text = f"{model}: {'never deleted from now on' if protected else 'may be deleted again'}"
+    if protected and any(TTL in record.deployment.spec.options for record in own):
+        text += f"; its {TTL} is on its platform, which may end it all the same: take that out of the file"
     return Decision([PutModel(replace(book, protected=protected))], text)
 
 

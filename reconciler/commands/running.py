@@ -121,11 +121,12 @@ def rows(known: Recorded, now: datetime) -> Iterator[Row]:
 
 def row(record: DeploymentRecord, now: datetime) -> Row:
     ready = record.ready_at
+    left = "services were pointed elsewhere" if record.retired_at and not record.active else ""
     return Row(
         model=record.deployment.model,
         driver=record.driver,
         phase=record.phase,
-        detail=record.failure or record.detail or ("replaced" if record.retired_at and not record.active else ""),
+        detail=record.failure or record.detail or left,
         elapsed_s=(now - record.phase_since).total_seconds(),
         ready_after_s=(ready - record.created_at).total_seconds() if ready else None,
         endpoint=record.endpoint.url if record.endpoint and record.phase is Phase.READY else "",

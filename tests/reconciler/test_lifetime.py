@@ -222,6 +222,13 @@ def test_what_still_stands_keeps_its_time() -> None:
     assert decision.text == "llm: will be tried again; its time goes on, ask again when it is gone"
 
 
+def test_who_protects_what_may_end_by_itself_is_told() -> None:
+    told = decide(Request("protect", "llm"), recorded(_made(HOUR, active=True)), NOON).text
+    assert "its cloud.ttl is on its platform, which may end it all the same" in told
+    plain = decide(Request("protect", "llm"), recorded(_made(HOUR, model_spec(), active=True)), NOON).text
+    assert plain == "llm: never deleted from now on"
+
+
 # -- when what the file says does not get through ----------------------------------------------------------------------
 
 
