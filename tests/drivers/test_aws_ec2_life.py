@@ -63,6 +63,27 @@ def test_what_was_refused_is_not_asked_for_again_before_all_else_was(make: Make)
     assert machine["Placement"]["AvailabilityZone"] == "us-east-1d"
 
 
+def test_a_machine_that_is_not_shown_yet_is_not_left_behind_where_no_group_of_its_own_vouches_for_that(
+    make: Make,
+) -> None:
+    """With the operator's security groups a deletion was over before the machine was seen, which then ran for ever."""
+    platform = make()
+    group = backdoor("ec2").create_security_group(GroupName="theirs", Description="x")["GroupId"]
+    platform.cloud.baseline()
+    platform.settings = replace(platform.settings, security_groups={"default": group})
+    platform.cloud.perform("ec2-lag", seconds=200)
+    platform.cloud.fault("response-lost", operation="RunInstances")
+    deployment = platform.deployment()
+    with pytest.raises(Ambiguous):
+        platform.after_a_crash().create(deployment)
+    seen = platform.after_a_crash().delete(deployment)
+    assert (seen.phase, seen.detail) == (Phase.DELETING, "a machine that was asked for may not be shown yet")
+    platform.until(platform.after_a_crash().delete, deployment, Phase.ABSENT)
+    platform.cloud.advance(300)
+    assert platform.machines() == []
+    assert platform.books() == []
+
+
 def test_when_nothing_is_to_be_had_it_says_what_aws_said_of_each(make: Make) -> None:
     platform = make()
     for kind in ("g6.xlarge", "g5.xlarge"):

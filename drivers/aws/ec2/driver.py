@@ -52,7 +52,7 @@ class Ec2Driver:
     )
 
     def __init__(self, *, settings: AwsSettings, clients: Clients, clock: Callable[[], datetime]) -> None:
-        self._settings, self._clients = settings, clients
+        self._settings, self._clients, self._clock = settings, clients, clock
         self._keys = Keys(settings)
         self._launcher = Launcher(settings, self._keys, clock)
         self._looking = Looking(self._judged)
@@ -114,14 +114,16 @@ class Ec2Driver:
     def delete(self, deployment: Deployment) -> Observation:
         """One step towards ABSENT, which is answered when all parts were seen gone."""
         platform = self._platform(deployment)
-        there = [one for one in machines_of(platform, deployment) if not standing.is_foreign(one, deployment)]
+        shown = machines_of(platform, deployment)
+        there = [one for one in shown if not standing.is_foreign(one, deployment)]
         template = standing.ours(platform.template(deployment.name), deployment)
-        removing.mark(platform, template, there)
+        removing.mark(platform, template, there, self._clock())
         many = fleet.is_fleet(deployment)
         going = self._fleet.remove_group(platform, deployment) if many else None
         going = going or removing.terminate(platform, there)
         going = going or (self._fleet.remove_balancer(platform, deployment) if many else None)
-        return going or removing.remove_rest(platform, deployment, self._keys)
+        unseen = not shown and removing.is_unseen(template, self._clock())
+        return going or removing.remove_rest(platform, deployment, self._keys, unseen=unseen)
 
     def in_flight(self, deployment: Deployment) -> int | None:
         """What llama-server says of itself."""

@@ -48,6 +48,14 @@ def text_of(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime(_FORM)
 
 
+def moment_of(text: str) -> datetime | None:
+    """The moment of a tag; None where somebody wrote something else."""
+    try:
+        return datetime.strptime(text, _FORM).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
 def can_read_tags(spec: ModelSpec) -> bool:
     """Whether AWS shows a machine of this spec its own tags: not where `cloud.tags` has a key with a space or slash."""
     return all(_READABLE.fullmatch(key) for key in asked_for(spec))
