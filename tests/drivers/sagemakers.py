@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -23,7 +24,7 @@ from tests.drivers.aws_converge import Reconciler
 
 ROLE = "arn:aws:iam::123456789012:role/models"
 REGION = "us-west-2"
-TAKES_S, STEP_S = 10.0, 11.0
+TAKES_S, STEP_S, UNHURRIED_S = 10.0, 11.0, 600.0
 """What everything takes, and a little more. Tokens are made by the real clock: the cloud's must not leave it behind."""
 
 
@@ -38,6 +39,14 @@ class SageMakers:
 
     def after_a_crash(self) -> SageMakerDriver:
         return SageMakerDriver(settings=self.settings, clients=clients(), clock=lambda: datetime.now(UTC))
+
+    def unhurried(self) -> None:
+        """For a test that is about something else than the seconds of a method, and counts what may take longer on
+        a machine that has other things to do."""
+        self.cloud.latencies(create_s=UNHURRIED_S)
+        self.driver = SageMakerDriver(
+            settings=self.settings, clients=clients(clock=lambda: 0.0), clock=lambda: datetime.now(UTC)
+        )
 
     def deployment(self, number: int = 1, spec: ModelSpec | None = None) -> Deployment:
         made = builders.deployment(number, spec=spec)
@@ -133,11 +142,11 @@ class _Impatient(Clients):
 
 
 @cache
-def clients() -> Clients:
+def clients(clock: Callable[[], float] = time.monotonic) -> Clients:
     """The driver's clients in this process: each costs a tenth of a second."""
     own = AwsSettings(key_root=Path("/nonexistent"))
     aws_clouds.clients(own)  # the environment now leads to the local cloud
-    return _Impatient(own)
+    return _Impatient(own, clock)
 
 
 def settings(root: Path, **given: Any) -> AwsSettings:

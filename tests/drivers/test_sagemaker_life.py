@@ -15,7 +15,7 @@ from drivers.aws.sagemaker.names import revision
 from drivers.base import Auth, Deployment, Observation, Phase
 from drivers.errors import Ambiguous, Denied, Exhausted, Rejected, Taken, Unavailable
 from tests import builders
-from tests.drivers.sagemakers import REGION, SageMakers, remembering, settings
+from tests.drivers.sagemakers import REGION, UNHURRIED_S, SageMakers, remembering, settings
 
 MANY = 500
 TRUSTED = "sagemaker.amazonaws.com"
@@ -448,6 +448,7 @@ def test_parts_without_an_endpoint_are_owned_as_well(sagemakers: SageMakers) -> 
 
 
 def test_a_refresh_of_many_endpoints_makes_ten_calls_at_most(sagemakers: SageMakers) -> None:
+    sagemakers.unhurried()
     many = [sagemakers.deployment(number) for number in range(MANY)]
     for deployment in many:
         sagemakers.driver.create(deployment)
@@ -455,7 +456,7 @@ def test_a_refresh_of_many_endpoints_makes_ten_calls_at_most(sagemakers: SageMak
     creating = sagemakers.driver.observe_many(many)
     assert {one.phase for one in creating.values()} == {Phase.CREATING}
     assert len(sagemakers.cloud.calls()) <= 10
-    sagemakers.advance()
+    sagemakers.cloud.advance(UNHURRIED_S)
     ready = sagemakers.driver.observe_many(many)
     many = [remembering(deployment, ready[deployment.id]) for deployment in many]
     sagemakers.cloud.forget_calls()
