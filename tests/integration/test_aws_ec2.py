@@ -18,7 +18,7 @@ from tests.journeys.ec2 import EXAMPLE, PROFILE, Ec2Journey
 
 SETTINGS = {
     "aws": {"instance_profile": PROFILE, "account": "123456789012"},
-    "timing": {"cloud_bake": "1s", "cloud_removal_grace": "1s"},
+    "timing": {"cloud_bake": "1s", "cloud_removal_grace": "1s", "cloud_settle": "1s"},
 }
 A_STEP_S = 15.0
 """So much of the cloud's time passes in half a second."""
