@@ -54,6 +54,8 @@ def see_out(case: Case, record: DeploymentRecord) -> Iterator[Step]:
         yield from remove(case, record)
     elif record is not case.active:
         yield from unless_busy(case, record, stuck)
+    elif case.makes_way(record):
+        yield from make_way(case, record, stuck)
     elif record is case.same:
         yield from attempt(case, record, stuck)
 

@@ -383,6 +383,15 @@ def test_recreate_replaces_what_broke_in_the_same_way() -> None:
     assert (step.action, step.makes_way) == (Action.DELETE, True)
 
 
+def test_recreate_takes_up_a_deletion_that_does_not_end() -> None:
+    """The record went back to before it was begun, and nothing else would make room (mixed seed 4249)."""
+    stuck = _one(Phase.DELETING, active=True, ready_at=LONG_AGO)
+    (step,) = _strategic("recreate", stuck).steps
+    assert (step.action, step.makes_way) == (Action.DELETE, True)
+    fresh = replace(stuck, phase_since=NOON)
+    assert _actions(_strategic("recreate", fresh)) == ["wait"]
+
+
 def test_in_place_and_nothing_else() -> None:
     serving = _one(Phase.READY, active=True)
     plan = _strategic("in-place", serving)
