@@ -314,7 +314,7 @@ def _place_unconverged(world: World, place: Place) -> list[str]:
     trouble += [f"{place.name}: the files still name {key}" for key in unwanted]
     kept = wanted.keys() | place.protected.keys() | (place.hopeless - over) | {*waiting}
     for id, record in recorded.deployments.items():
-        if record.adopted and record.deployment.model not in kept:
+        if record.adopted and record.deployment.model not in kept | over:
             continue  # found by its tags and wanted by no file: only a person may say that it goes
         if record.deployment.model not in kept:
             trouble.append(f"{place.name}: {id} of {record.deployment.model} is still in the record")
