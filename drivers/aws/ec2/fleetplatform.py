@@ -29,8 +29,6 @@ class Balancer(NamedTuple):
 
     arn: str
     address: str
-    state: str
-    """AWS's word: provisioning, active, active_impaired, failed."""
 
 
 class FleetPlatform:
@@ -201,4 +199,4 @@ def _group(said: Mapping[str, Any]) -> FleetGroup:
 
 
 def _balancer(said: Mapping[str, Any]) -> Balancer:
-    return Balancer(said["LoadBalancerArn"], said["DNSName"], said.get("State", {}).get("Code", ""))
+    return Balancer(said["LoadBalancerArn"], said["DNSName"])
