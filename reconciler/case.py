@@ -68,20 +68,16 @@ class Case:
         return next(reversed(ready or fitting), None)
 
     @cached_property
-    def ends_at(self) -> datetime | None:
-        """When the time of what the file asks for is up (`cloud.ttl`)."""
-        return model_ends_at(self.want, self.book) if self.want is not None else None
-
-    @cached_property
     def rest(self) -> Rest | None:
         """Why nothing of the model is to be there at present, by the file's own word."""
-        ends_at = self.ends_at
-        if self.want is not None and ends_at is not None and self.moment.now >= ends_at:
+        if self.want is None:
+            return None
+        ends_at = model_ends_at(self.want, self.book)
+        if ends_at is not None and self.moment.now >= ends_at:
             again = f"commit a change, or `reconcile resume {self.key}`"
             why = f"its time is up ({TTL}={self.want.options[TTL].text})"
             return Rest(why, ends_at, f"its time was up at {ends_at:{MOMENT}}; {again}")
-        timetable = self.want.schedule if self.want is not None else ""
-        away = down(timetable, self.moment.now) if timetable else None
+        away = down(self.want.schedule, self.moment.now) if self.want.schedule else None
         if away is None:
             return None
         why = f"its schedule has it down until {away.until:%Y-%m-%d %H:%M %Z}"
@@ -96,7 +92,7 @@ class Case:
         """
         if self.rest is not None:
             return self.rest
-        usual = self._operators(TTL)
+        usual = self._usual_ttl()
         own = deployment_ends_at(record, self.book, usual)
         if own is None or record is self.same or self.updatable(record) or (record.adopted and self.judged is None):
             return None
@@ -105,9 +101,9 @@ class Case:
         why = f"its time is up ({TTL}={record.deployment.spec.options.get(TTL, usual)})"
         return Rest(why, own, why) if self.moment.now >= own else None
 
-    def _operators(self, key: str) -> str:
-        """The operator's word for a duration where no file has one. What a refused or suspended file says is none."""
-        option = self.judged.options.get(key) if self.judged is not None else None
+    def _usual_ttl(self) -> str:
+        """The operator's word where no file has one. What a refused or suspended file says is none."""
+        option = self.judged.options.get(TTL) if self.judged is not None else None
         return option.text if option is not None and option.level is Level.TOOL else OFF
 
     def rules(self, record: DeploymentRecord) -> Rules:
