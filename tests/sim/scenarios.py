@@ -7,10 +7,11 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+from drivers import catalog
 from drivers.base import ModelSpec
 from drivers.errors import Unavailable
 from drivers.fake import REFUSED_FLAG
-from drivers.values import duration, read
+from drivers.values import read
 from reconciler.desired import DesiredModel
 from reconciler.options import Level, Option
 from tests.builders import model_spec, place
@@ -31,11 +32,16 @@ def want(key: str = "llm", spec: ModelSpec = A, *, driver: str = "fake", **given
 OTHER = want("other", A)
 
 
+def optioned(spec: ModelSpec, key: str, text: str) -> DesiredModel:
+    """One of which the file says this option."""
+    entry = catalog.vocabulary().keys[key]
+    asked = Option(key, text, read(entry.type, text, entry.choices), place(), Level.MODEL)
+    return want(spec=replace(spec, options={key: text}), options={key: asked})
+
+
 def timed(spec: ModelSpec, text: str) -> DesiredModel:
     """One that goes by itself after so long."""
-    written = replace(spec, options={"cloud.ttl": text})
-    asked = Option("cloud.ttl", text, duration(text), place(), Level.MODEL)
-    return want(spec=written, options={"cloud.ttl": asked})
+    return optioned(spec, "cloud.ttl", text)
 
 
 def add(world: World) -> Iterator[float]:
@@ -219,10 +225,7 @@ def time_is_changed(world: World) -> Iterator[float]:
 def recreated(world: World) -> Iterator[float]:
     """There is no room for two, and the file says that the old one goes first."""
     for number, spec in enumerate((A, B, C)):
-        text = "recreate"
-        written = replace(spec, options={"cloud.update-strategy": text})
-        asked = Option("cloud.update-strategy", text, text, place(), Level.MODEL)
-        world.commit("demo", OTHER, want(spec=written, options={"cloud.update-strategy": asked}))
+        world.commit("demo", OTHER, optioned(spec, "cloud.update-strategy", "recreate"))
         world.platforms["fake"].capacity = 3 if number else None  # a stranger and these two
         yield 90
     world.platforms["fake"].capacity = None  # somebody else may have taken a name of ours, and the room
@@ -230,21 +233,15 @@ def recreated(world: World) -> Iterator[float]:
 
 def scheduled_away(world: World) -> Iterator[float]:
     """Away from five past noon until the next morning, in the middle of a change."""
-    text = "up@0 11 * * *; down@5 12 * * *"
-    asked = Option("cloud.schedule", text, read("schedule", text), place(), Level.MODEL)
     for spec in (A, B):
-        written = replace(spec, options={"cloud.schedule": text})
-        world.commit("demo", OTHER, want(spec=written, options={"cloud.schedule": asked}))
+        world.commit("demo", OTHER, optioned(spec, "cloud.schedule", "up@0 11 * * *; down@5 12 * * *"))
         yield 250
 
 
 def scheduled(world: World) -> Iterator[float]:
     """A quarter of an hour there and one away, again and again, and a change in between; then always there."""
-    text = "up@0,30 * * * *; down@15,45 * * * *"
-    asked = Option("cloud.schedule", text, read("schedule", text), place(), Level.MODEL)
     for spec in (A, B):
-        written = replace(spec, options={"cloud.schedule": text})
-        world.commit("demo", OTHER, want(spec=written, options={"cloud.schedule": asked}))
+        world.commit("demo", OTHER, optioned(spec, "cloud.schedule", "up@0,30 * * * *; down@15,45 * * * *"))
         yield 2000
     world.commit("demo", OTHER, want(spec=C))
     yield 60
@@ -254,9 +251,7 @@ def suspended(world: World) -> Iterator[float]:
     """What is suspended stays as it is, whatever else the file says of it."""
     world.commit("demo", OTHER, want(spec=A))
     yield 80
-    frozen = model_spec(context_size=2048, options={"cloud.suspend": "true"})
-    asked = Option("cloud.suspend", "true", True, place(), Level.MODEL)
-    world.commit("demo", OTHER, want(spec=frozen, options={"cloud.suspend": asked}))
+    world.commit("demo", OTHER, optioned(B, "cloud.suspend", "true"))
     yield 150
     world.commit("demo", OTHER, want(spec=B))
     yield 60
