@@ -25,12 +25,12 @@ from drivers.aws.settings import AwsSettings
 from drivers.base import Finding, Handling, ModelSpec
 from drivers.errors import DriverError
 from drivers.manifest import NOT_YET, honoured
-from drivers.values import read
 from infra.localaws.bedrock.overlay import Bedrock
 from infra.localaws.calls import Call
 from infra.localaws.http import Request
 from infra.localaws.localaws import LocalAws
 from tests.drivers.bedrocks import REGION, ROLE, Bedrocks, Network
+from tests.drivers.words import is_well_formed
 
 S3 = {"cloud.model-source": "s3://weights/smollm2"}
 KEY = "arn:aws:kms:us-west-2:123456789012:key/00000000-0000-4000-8000-000000000000"
@@ -273,15 +273,6 @@ WORDS = (
 MODELS = ("ai/gpt-oss", "ai/llama3.2", "ai/smollm2", "ai/mistral", "ai/mxbai-embed-large", "hf.co/Qwen/Qwen3-8B")
 
 
-def _is_well_formed(key: str, text: str) -> bool:
-    entry = catalog.vocabulary().keys[key]
-    try:
-        read(entry.type, text, entry.choices)
-    except ValueError:
-        return False
-    return True
-
-
 @hypothesis_settings(max_examples=400, deadline=None)
 @given(
     model=st.sampled_from(MODELS),
@@ -290,7 +281,7 @@ def _is_well_formed(key: str, text: str) -> bool:
 def test_whatever_is_well_formed_is_refused_beforehand_or_comes_to_one_way_to_be_served(
     model: str, options: dict[str, str]
 ) -> None:
-    given = {key: text for key, text in options.items() if _is_well_formed(key, text)}
+    given = {key: text for key, text in options.items() if is_well_formed(key, text)}
     wanted = spec(given, model)
     findings = check(wanted, "aws-bedrock", WHOLE)
     assert [finding.key for finding in findings] == ["model", *given]

@@ -21,9 +21,9 @@ from drivers.aws.sagemaker.ground import Ground
 from drivers.base import Finding, Handling, ModelSpec
 from drivers.errors import Denied
 from drivers.manifest import NOT_YET, honoured
-from drivers.values import read
 from tests import builders
 from tests.drivers.sagemakers import ROLE, settings
+from tests.drivers.words import is_well_formed
 
 S3 = "s3://weights/smollm2"
 OWN = replace(
@@ -240,15 +240,6 @@ WORDS = (
 MODELS = ("ai/smollm2", "hf.co/Qwen/Qwen3-8B", "hf.co/x/y-GGUF:Q4_K_M", "ai/mxbai-embed-large")
 
 
-def _is_well_formed(key: str, text: str) -> bool:
-    entry = catalog.vocabulary().keys[key]
-    try:
-        read(entry.type, text, entry.choices)
-    except ValueError:
-        return False
-    return True
-
-
 @hypothesis_settings(max_examples=400, deadline=None)
 @given(
     model=st.sampled_from(MODELS),
@@ -257,7 +248,7 @@ def _is_well_formed(key: str, text: str) -> bool:
 def test_whatever_is_well_formed_is_refused_beforehand_or_comes_to_requests(
     model: str, options: dict[str, str]
 ) -> None:
-    given = {key: text for key, text in options.items() if _is_well_formed(key, text)}
+    given = {key: text for key, text in options.items() if is_well_formed(key, text)}
     wanted = builders.model_spec(model=model, options=given)
     findings = check(wanted, "aws-sagemaker", OWN)
     assert [finding.key for finding in findings] == ["model", *given]
